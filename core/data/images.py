@@ -1,0 +1,70 @@
+"""Decode an image file to RGB, whatever it really holds, or say which file is at fault.
+
+Public sets hold surprises under honest names: ImageNet has CMYK JPEGs and a PNG called .JPEG, all sets have greyscale.
+EXIF orientation is ignored, as every annotation of these sets refers to the pixels as stored. The decode is plain
+libjpeg through Pillow, never scaled while decoding (`draft`), so that pixels equal those of other Pillow pipelines.
+"""
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from core.data.records import DataError
+
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+
+# Pillow warns from 89 megapixels and refuses from 179; a warning per large photograph is noise, the refusal stays.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """The image at full size, mode RGB. Alpha is dropped, not composed; 16-bit grey keeps its upper 8 bits.
+
+    DataError names the file: it does not exist, is empty, is not an image of a known kind, is truncated or broken.
+    """
+    with _open(path) as image:
+        try:
+            image.load()
+            return _to_rgb(image)
+        except _BROKEN as error:
+            raise DataError(f"{path}: truncated or broken {image.format} image ({_reason(error)})") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels from the header; nothing is decoded. DataError as in `read_rgb`."""
+    with _open(path) as image:
+        return image.size
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path, formats=_FORMATS)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: the image file does not exist") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: refused, too many pixels for a photograph ({_reason(error)})") from error
+    except UnidentifiedImageError as error:
+        with Path(path).open("rb") as file:
+            start = file.read(12)
+        came = f"starts with {start!r}" if start else "is empty (0 bytes)"
+        raise DataError(f"{path}: not an image, the file {came}; readable are {', '.join(_FORMATS)}") from error
+    except _BROKEN as error:
+        raise DataError(f"{path}: cannot be read as an image ({_reason(error)})") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image.copy()
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips everything above 255 to white
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,166 @@
+"""What a data set is: a folder layout, read into records. Every data set here is a small frozen dataclass.
+
+A record holds what an image's file and annotations say and nothing decoded; `core.data.images.read_rgb` decodes.
+Boxes are (x0, y0, x1, y1) in pixels of the image as stored (EXIF orientation is not applied), origin 0 at the top
+left corner, half-open: x1 - x0 is the width. Every data set converts its own convention to this one.
+
+Records come in a fixed order that does not depend on the order of files on disk or of lines in annotation files, so
+that sample index i means the same image on every machine.
+
+Nothing in this folder imports torch.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from core.errors import UserError
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels, half-open, origin 0."""
+
+
+class DataError(UserError):
+    """A data set on disk is not what it must be: the message names the file, what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image with one class. `size` is (width, height) where an annotation states it; boxes are in its pixels."""
+
+    id: str
+    path: Path
+    label: int
+    boxes: tuple[Box, ...] = ()
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """One image with any number of objects: `boxes`, `labels` (0-based) and `difficult` have one entry each."""
+
+    id: str
+    path: Path
+    size: tuple[int, int]
+    boxes: tuple[Box, ...]
+    labels: tuple[int, ...]
+    difficult: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRecord:
+    """One image with at least one caption, in the order of the annotations' ids, stripped of outer white space."""
+
+    id: int
+    path: Path
+    captions: tuple[str, ...]
+
+
+R = TypeVar("R", ImageRecord, SceneRecord, CaptionRecord)
+
+
+@dataclass(frozen=True)
+class DataSet(ABC, Generic[R]):
+    """A data set in its official layout. Fields are folder names below the data root.
+
+    To add one: subclass as a frozen dataclass, set the three class variables, write `_needs` and `_read`.
+    """
+
+    name: ClassVar[str]
+    """The name that people know it by."""
+    layout: ClassVar[str]
+    """The expected folders and files below the data root, several lines, shown when something is missing."""
+    official: ClassVar[dict[str, int]]
+    """Its splits, and how many images the published set has in each (with the default fields)."""
+
+    def records(self, root: Path, split: str) -> tuple[R, ...]:
+        """All records of a split, in a fixed order. DataError: something is missing, malformed or inconsistent."""
+        if message := self.missing(root, split):
+            raise DataError(message)
+        return self._read(Path(root), split)
+
+    def missing(self, root: Path, split: str) -> str | None:
+        """None where the split's folders and files stand below `root`, else what is missing. Lists no big folder."""
+        self._check_split(split)
+        root = Path(root)
+        if not root.is_dir():
+            return f"{self.name}, split {split!r}: the data root {root} {_what(root)}.\n{self._expected(root)}"
+        for path, kind in self._needs(root, split):
+            there = path.is_dir() if kind == "folder" else path.is_file()
+            if not there:
+                return f"{self.name}, split {split!r}: {kind} {path} {_what(path)}.\n{self._expected(root)}"
+        if (wrong := self._misplaced(root, split)) is not None:
+            return f"{self.name}, split {split!r}: {wrong}.\n{self._expected(root)}"
+        return None
+
+    def published(self, split: str) -> int:
+        """How many images the published set has in this split: what a plan counts where the data is not there."""
+        self._check_split(split)
+        return self.official[split]
+
+    def classes(self, root: Path) -> tuple[str, ...]:
+        """Class names; a label is an index into them."""
+        raise DataError(f"{self.name} has no classes (data root {root})")
+
+    def fingerprint(self, root: Path, split: str, records: Sequence[R] | None = None) -> str:
+        """16 hex digits over ids, annotations and the sizes of the image files: the split's identity.
+
+        Independent of where the root is and of the order of files. `records`: those of this split where they were
+        read already, else they are read here. One `stat` per image, no image is opened, so that a file
+        changed in place without changing its size goes unnoticed.
+        """
+        if records is None:
+            records = self.records(root, split)
+        digest = hashlib.sha256(f"{self.name}/{split}/{len(records)}\n".encode())
+        for record in sorted(records, key=lambda record: str(record.id)):
+            digest.update(f"{_annotations(record)!r} {_file_size(record.path)}\n".encode())
+        return digest.hexdigest()[:16]
+
+    @abstractmethod
+    def _needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
+        """(path, "folder" or "file") of what must exist for this split, outermost first."""
+
+    @abstractmethod
+    def _read(self, root: Path, split: str) -> tuple[R, ...]:
+        """The records of an existing split (`_needs` was checked)."""
+
+    def _misplaced(self, root: Path, split: str) -> str | None:
+        """What is wrong with the layout though all of `_needs` exists; None where nothing is. Must be cheap."""
+        return None
+
+    def _check_split(self, split: str) -> None:
+        if split not in self.official:
+            raise DataError(f"{self.name} has no split {split!r}. Splits there are: {', '.join(self.official)}")
+
+    def _expected(self, root: Path) -> str:
+        layout = "\n".join(f"  {line}" for line in self.layout.strip().splitlines())
+        return f"Expected below the data root {root.absolute()}:\n{layout}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A split that a run reads."""
+
+    data: DataSet[Any]
+    split: str
+
+
+def _what(path: Path) -> str:
+    """Why a path is not the folder or file that it should be."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which does not exist"
+    return "is of another kind (file or folder)" if path.exists() else "does not exist"
+
+
+def _annotations(record: ImageRecord | SceneRecord | CaptionRecord) -> tuple[Any, ...]:
+    return tuple(getattr(record, field.name) for field in fields(record) if field.name != "path")
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: the image file cannot be read ({error.strerror})") from error
