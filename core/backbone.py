@@ -1,0 +1,197 @@
+"""Backbone files: safetensors whose header says which network the tensors belong to.
+
+Loading one always reports "n of m tensors loaded", and fails unless the tensors left out are the head's. Pickles are
+refused: opening one runs its code.
+"""
+
+import dataclasses
+import importlib
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from core import atomic, provenance
+from core.config import CHECKOUT
+from core.errors import UserError
+from core.resnet import layer4_to_stride1
+
+_log = logging.getLogger(__name__)
+_KEY = "backbone"
+_ROOMS = ("core", "pretrain", "transfer")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a backbone file's header holds: enough to build the network and to feed it."""
+
+    architecture: str
+    """"timm:NAME", "torchvision:NAME", or "package.module:Class" inside this repository."""
+    num_classes: int
+    """Outputs of the head; 0: no head."""
+    input_size: int
+    """Side of the images that it was trained on, in pixels."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the architecture, JSON values."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Mean of the input's channels (RGB in 0..1)."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Standard deviation of the input's channels (RGB in 0..1)."""
+    layer4_stride1: bool = False
+    """Whether layer4 keeps layer3's resolution (the WSOL protocol)."""
+    source: str = ""
+    """Where the weights come from: the run, or the library's name."""
+
+
+@dataclass
+class Backbone:
+    """A network with its weights: normalised images [N, 3, H, W] -> logits [N, K]."""
+
+    spec: Spec
+    model: nn.Module
+    report: str
+    """"n of m tensors loaded", with what was left out."""
+
+
+def build(spec: Spec) -> nn.Module:
+    """The network of a header, with fresh weights from torch's global generator.
+
+    Raises:
+        UserError: no such architecture, or it does not take these arguments.
+    """
+    library, _, name = spec.architecture.partition(":")
+    try:
+        model = _constructor(library, name)(num_classes=spec.num_classes, **spec.kwargs)
+    except (TypeError, ValueError, RuntimeError, ImportError, AttributeError) as error:
+        raise UserError(f"architecture {spec.architecture} with {spec.kwargs}: {error}") from error
+    assert isinstance(model, nn.Module)
+    if spec.layer4_stride1:
+        layer4_to_stride1(model)
+    return model
+
+
+def save(path: Path, model: nn.Module, spec: Spec) -> None:
+    """Write a model's tensors and its header, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    header = {_KEY: json.dumps(dataclasses.asdict(spec)), "format": "pt"}
+    with atomic.replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def load(source: str | Path, *, num_classes: int | None = None, layer4_stride1: bool = False) -> Backbone:
+    """A network with its weights, and a report of how many tensors were loaded.
+
+    Args:
+        source: a run folder, a .safetensors file, "timm:NAME" or "torchvision:NAME".
+        num_classes: give it a new head of this many classes, from torch's global generator.
+        layer4_stride1: let layer4 keep layer3's resolution.
+
+    Raises:
+        UserError: no such file, a pickle, a half-written file, no header, another architecture, or tensors missing.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / provenance.BACKBONE
+    if not path.exists() and str(source).partition(":")[0] in ("timm", "torchvision"):
+        spec, tensors = _from_library(str(source))
+    else:
+        spec, tensors = _read(path)
+    spec = dataclasses.replace(spec, layer4_stride1=spec.layer4_stride1 or layer4_stride1)
+    if num_classes is not None:
+        spec = dataclasses.replace(spec, num_classes=num_classes)
+    model = build(spec)
+    report = _fill(model, tensors, str(source), new_head=num_classes is not None)
+    _log.info("%s: %s", source, report)
+    return Backbone(spec, model, report)
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, *, new_head: bool) -> str:
+    own = model.state_dict()
+    head = {name for name in own if name.startswith(("fc.", "classifier.", "head.")) and new_head}
+    fitting = {n: t for n, t in tensors.items() if n in own and n not in head and t.shape == own[n].shape}
+    missing = sorted(set(own) - set(fitting) - head)
+    extra = sorted(set(tensors) - set(own))
+    report = f"{len(fitting)} of {len(own)} tensors loaded"
+    if missing or extra:
+        first = missing[0] if missing else extra[0]
+        shapes = f"{first}: the file has {_shape(tensors, first)}, the network {_shape(own, first)}"
+        raise UserError(f"{source}: {report}; {len(missing)} missing, {len(extra)} not in the network ({shapes})")
+    model.load_state_dict(fitting, strict=False)
+    return report + (f" (new head: {', '.join(sorted(head))})" if head else "")
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
+    return str(list(tensors[name].shape)) if name in tensors else "none"
+
+
+def _read(path: Path) -> tuple[Spec, dict[str, Tensor]]:
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such backbone; expected a run folder, a .safetensors file, timm:NAME or torchvision:NAME"
+        )
+    with path.open("rb") as file:
+        pickle = file.read(1) == b"\x80" or zipfile.is_zipfile(path)
+    if pickle:
+        raise UserError(f"{path}: a pickle (a torch.save file) runs code when it is opened; expected safetensors")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            header = (opened.metadata() or {}).get(_KEY)
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: expected a whole safetensors file ({error}); {path.stat().st_size} bytes are there"
+        ) from error
+    if header is None:
+        raise UserError(f"{path}: expected a header '{_KEY}' that names the architecture; core.backbone.save writes it")
+    try:
+        values = json.loads(header)
+        spec = Spec(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: its header is not a backbone's: {error}") from error
+    return spec, tensors
+
+
+def _constructor(library: str, name: str) -> Any:
+    if library == "timm":
+        import timm
+
+        return lambda **kwargs: timm.create_model(name, pretrained=False, **kwargs)
+    if library == "torchvision":
+        import torchvision
+
+        return lambda **kwargs: torchvision.models.get_model(name, weights=None, **kwargs)
+    package = library.partition(".")[0]
+    if package not in _ROOMS or not (CHECKOUT / library.replace(".", "/")).with_suffix(".py").is_file():
+        raise ValueError(f"expected timm:NAME, torchvision:NAME or a module below {', '.join(_ROOMS)} and its class")
+    return getattr(importlib.import_module(library), name)
+
+
+def _from_library(source: str) -> tuple[Spec, dict[str, Tensor]]:
+    library, _, name = source.partition(":")
+    try:
+        if library == "timm":
+            import timm
+
+            model: Any = timm.create_model(name, pretrained=True)
+            given = model.pretrained_cfg
+            size, mean, std = given["input_size"][-1], tuple(given["mean"]), tuple(given["std"])
+            bare = name.partition(".")[0]
+        else:
+            import torchvision
+
+            model = torchvision.models.get_model(name, weights="DEFAULT")
+            size, mean, std, bare = 224, IMAGENET_MEAN, IMAGENET_STD, name
+    except Exception as error:  # libraries raise anything from a failed download to an unknown name
+        raise UserError(f"{source}: the library could not give its weights: {type(error).__name__}: {error}") from error
+    head = model.get_classifier() if hasattr(model, "get_classifier") else getattr(model, "fc", None)
+    classes = head.out_features if isinstance(head, nn.Linear) else 0
+    spec = Spec(f"{library}:{bare}", classes, size, {}, mean, std, source=source)
+    return spec, dict(model.state_dict())

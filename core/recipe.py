@@ -1,0 +1,151 @@
+"""How long to train, with which optimizer, at which learning rate: values, and functions of the step."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """The learning rate's factor as a function of the step, so that a run resumes anywhere."""
+
+    @abstractmethod
+    def factor(self, step: int, total: int, unit: float) -> float:
+        """The factor of the base learning rate.
+
+        Args:
+            step: steps taken. total: steps of the whole training.
+            unit: steps in one unit of the recipe's length (steps an epoch, or 1 where the length is in steps).
+        """
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The base learning rate throughout."""
+
+    def factor(self, step: int, total: int, unit: float) -> float:
+        """1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Steps(Schedule):
+    """Times `gamma` at each of `at`, in epochs or steps as the recipe's length is."""
+
+    at: tuple[float, ...]
+    gamma: float = 0.1
+
+    def factor(self, step: int, total: int, unit: float) -> float:
+        """`gamma` to the number of marks that are past."""
+        return float(self.gamma ** sum(step >= round(mark * unit) for mark in self.at))
+
+
+@dataclass(frozen=True)
+class Every(Schedule):
+    """Times `gamma` every `period`, in epochs or steps as the recipe's length is."""
+
+    period: float
+    gamma: float = 0.1
+
+    def factor(self, step: int, total: int, unit: float) -> float:
+        """`gamma` to the number of whole periods that are past."""
+        return float(self.gamma ** (step // round(self.period * unit)))
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from 1 to `final` (SGDR, arXiv 1608.03983, without restarts)."""
+
+    final: float = 0.0
+
+    def factor(self, step: int, total: int, unit: float) -> float:
+        """From 1 at the first step to `final` after the last."""
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """An optimizer with its parameters; `lr` is the base learning rate."""
+
+    lr: float
+
+    @abstractmethod
+    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        """torch's optimizer over parameter groups."""
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum."""
+
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        """torch.optim.SGD."""
+        return torch.optim.SGD(
+            groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
+        )
+
+
+@dataclass(frozen=True)
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (arXiv 1711.05101); plain Adam at weight_decay 0."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        """torch.optim.AdamW."""
+        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training's length, batch size, optimizer and schedule. Exactly one of `epochs` and `steps` is given."""
+
+    optimizer: Optimizer
+    batch_size: int
+    epochs: float | None = None
+    steps: int | None = None
+    schedule: Schedule = Constant()
+    warmup_steps: int = 0
+    """Steps over which the learning rate grows linearly to its base."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient."""
+    clip_value: float | None = None
+    """Largest magnitude of each of the gradient's values."""
+    drop_last: bool = True
+    """Leave out an epoch's last batch where it is not whole."""
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"recipe: expected either epochs or steps; epochs={self.epochs}, steps={self.steps}")
+        if self.batch_size < 1 or self.optimizer.lr <= 0 or (self.epochs or self.steps or 0) <= 0:
+            raise ValueError("recipe: expected a batch size, a learning rate and a length above 0")
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """Steps in one pass over `samples` samples."""
+        whole = samples // self.batch_size
+        return max(1, whole if self.drop_last else -(-samples // self.batch_size))
+
+    def total_steps(self, samples: int) -> int:
+        """Steps of the whole training."""
+        return (
+            self.steps if self.steps is not None else max(1, round((self.epochs or 0) * self.steps_per_epoch(samples)))
+        )
+
+    def images(self, samples: int) -> int:
+        """Images of the whole training."""
+        return self.total_steps(samples) * min(self.batch_size, samples)
+
+    def lr(self, step: int, samples: int) -> float:
+        """The learning rate at a step (from 0): base x warm-up x schedule."""
+        unit = float(self.steps_per_epoch(samples)) if self.steps is None else 1.0
+        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        return self.optimizer.lr * warm * self.schedule.factor(step, self.total_steps(samples), unit)
