@@ -1,0 +1,117 @@
+"""What objects stand on: six settings that captions name, with clutter that is no object.
+
+H and W are the canvas's size; colours are RGB, 0 to 255.
+"""
+
+import cv2
+import numpy as np
+
+from core.data.synthetic.bodies import Points, ellipse
+from core.data.synthetic.species import COLOURS, RGB, Part
+from core.data.synthetic.sprites import Floats, Pixels, fill, jitter, paint_part, textures
+
+SETTINGS: dict[str, tuple[RGB, RGB]] = {
+    "grass": ((75, 140, 55), (130, 180, 90)),
+    "sand": ((220, 195, 140), (190, 160, 110)),
+    "water": ((50, 120, 170), (110, 175, 205)),
+    "snow": ((225, 232, 240), (190, 205, 220)),
+    "wall": ((165, 95, 75), (200, 185, 175)),
+    "night": ((25, 28, 55), (55, 55, 95)),
+}
+"""Name -> its two colours."""
+
+CAMOUFLAGE: dict[str, tuple[str, ...]] = {
+    "grass": ("green",),
+    "sand": ("yellow", "orange"),
+    "water": ("blue",),
+    "snow": ("white", "gray"),
+    "wall": ("brown", "red"),
+    "night": ("black", "purple"),
+}
+"""Setting -> the body colours that would hardly be seen there."""
+
+
+def background(setting: str, size: tuple[int, int], rng: np.random.Generator) -> Pixels:
+    """An empty place of (width, height): uneven ground, the setting's own texture, grain."""
+    width, height = size
+    first, second = (jitter(colour, 12, rng) for colour in SETTINGS[setting])
+    down, right = np.mgrid[0:height, 0:width].astype(np.float32) / max(size)
+    amount = 0.5 * _cloud(size, 4, rng) + 0.3 * _cloud(size, 11, rng) + 0.35 * _detail(setting, right, down, rng)
+    pixels = first + (second - first) * amount[..., None]
+    if rng.random() < 0.5:  # another light above a horizon
+        pixels[: int(height * rng.uniform(0.15, 0.5))] *= rng.uniform(0.75, 1.3)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _cloud(size: tuple[int, int], cells: int, rng: np.random.Generator) -> Floats:
+    coarse = rng.random((cells, cells), dtype=np.float32)
+    return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+
+
+def _detail(setting: str, right: Floats, down: Floats, rng: np.random.Generator) -> Floats:
+    """The setting's own texture, [H, W], about 0 to 1."""
+    phase, turns = rng.uniform(0, 6), rng.uniform(30, 50)
+    match setting:
+        case "water":
+            return np.sin(down * turns * 1.5 + 1.2 * np.sin(right * 9 + phase)) * 0.5 + 0.5
+        case "wall":
+            row = np.floor(down * turns / 4)
+            joint = (down * turns / 4 - row < 0.2) | ((right * turns / 8 + row / 2 + phase) % 1 < 0.1)
+            return joint.astype(np.float32) * 1.6
+        case "night":
+            stars = rng.random((right.shape[0] // 2, right.shape[1] // 2)) > 0.985
+            return cv2.resize(stars.astype(np.float32) * 6, right.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        case "grass":
+            blades = rng.random((right.shape[0] // 6, right.shape[1] // 2), dtype=np.float32)
+            return cv2.resize(blades, right.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        case _:
+            grain = rng.random((right.shape[0] // 2, right.shape[1] // 2), dtype=np.float32)
+            return cv2.resize(grain, right.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+
+
+def clutter(pixels: Pixels, pieces: int, rng: np.random.Generator) -> None:
+    """Draw textured shapes into the picture that belong to no family."""
+    height, width = pixels.shape[:2]
+    for _ in range(pieces):
+        points = _shape(rng) * rng.uniform(0.06, 0.2) * max(width, height) + rng.uniform(0, 1, 2) * (width, height)
+        low = np.clip(np.floor(points.min(axis=0)), 0, (width, height)).astype(int)
+        high = np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)).astype(int)
+        across, tall = (int(side) for side in high - low)
+        if across < 2 or tall < 2:
+            continue
+        inside = fill((across, tall), points - low)
+        down, right = np.mgrid[0:tall, 0:across].astype(np.float32) / max(across, tall)
+        kind = str(rng.choice(("plain", "stripes", "mottled")))
+        amount = textures(kind, right * 0.4, down * 0.4, rng)[..., None] * 0.5
+        colour = jitter(list(COLOURS.values())[int(rng.integers(len(COLOURS)))], 25, rng)
+        window = pixels[low[1] : high[1], low[0] : high[0]]
+        window[inside] = np.clip(colour * (1 - amount) + 90 * amount, 0, 255).astype(np.uint8)[inside]
+
+
+def _shape(rng: np.random.Generator) -> Points:
+    """A random outline of radius about 1: pebble, shard or stick."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return ellipse(0, 0, 1, rng.uniform(0.4, 1), rng.uniform(0, 180))
+    if kind == 1:
+        angle = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1) * rng.uniform(0.6, 1.2, (len(angle), 1))
+    return ellipse(0, 0, 2.2, rng.uniform(0.06, 0.2), rng.uniform(0, 180), corners=4)
+
+
+def stray_part(pixels: Pixels, part: Part, radius: float, rng: np.random.Generator) -> None:
+    """Draw a part that sits on no body: whoever looks for parts alone is misled."""
+    height, width = pixels.shape[:2]
+    centre = rng.uniform(radius, np.maximum((width - radius, height - radius), radius + 1))
+    outline = ellipse(*centre, radius, radius, corners=int(rng.choice((4, 6, 24))))
+    patch, mask = paint_part(outline, (width, height), part, rng)
+    pixels[mask] = patch[mask]
+
+
+def twigs(pixels: Pixels, count: int, rng: np.random.Generator) -> None:
+    """Draw thin lines in front of everything."""
+    height, width = pixels.shape[:2]
+    for _ in range(count):
+        ends = rng.uniform(0, 1, (2, 2)) * (width, height)
+        shade = tuple(int(value) for value in jitter((85, 70, 55), 25, rng))
+        cv2.line(pixels, ends[0].astype(int).tolist(), ends[1].astype(int).tolist(), shade, int(rng.integers(1, 4)))
