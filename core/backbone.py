@@ -1,7 +1,7 @@
 """Backbone files: safetensors whose header says which network the tensors belong to.
 
-Loading one always reports "n of m tensors loaded", and fails unless the tensors left out are the head's. Pickles are
-refused: opening one runs its code.
+Loading one always reports "n of m tensors loaded", and fails unless n is m: a task that needs another head replaces it
+after. Pickles are refused: opening one runs its code.
 """
 
 import dataclasses
@@ -58,7 +58,7 @@ class Backbone:
     spec: Spec
     model: nn.Module
     report: str
-    """"n of m tensors loaded", with what was left out."""
+    """"n of m tensors loaded"."""
 
 
 def build(spec: Spec) -> nn.Module:
@@ -86,12 +86,11 @@ def save(path: Path, model: nn.Module, spec: Spec) -> None:
         save_file(tensors, temporary, metadata=header)
 
 
-def load(source: str | Path, *, num_classes: int | None = None, layer4_stride1: bool = False) -> Backbone:
+def load(source: str | Path, *, layer4_stride1: bool = False) -> Backbone:
     """A network with its weights, and a report of how many tensors were loaded.
 
     Args:
         source: a run folder, a .safetensors file, "timm:NAME" or "torchvision:NAME".
-        num_classes: give it a new head of this many classes, from torch's global generator.
         layer4_stride1: let layer4 keep layer3's resolution.
 
     Raises:
@@ -105,27 +104,24 @@ def load(source: str | Path, *, num_classes: int | None = None, layer4_stride1: 
     else:
         spec, tensors = _read(path)
     spec = dataclasses.replace(spec, layer4_stride1=spec.layer4_stride1 or layer4_stride1)
-    if num_classes is not None:
-        spec = dataclasses.replace(spec, num_classes=num_classes)
     model = build(spec)
-    report = _fill(model, tensors, str(source), new_head=num_classes is not None)
+    report = _fill(model, tensors, str(source))
     _log.info("%s: %s", source, report)
     return Backbone(spec, model, report)
 
 
-def _fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str, *, new_head: bool) -> str:
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> str:
     own = model.state_dict()
-    head = {name for name in own if name.startswith(("fc.", "classifier.", "head.")) and new_head}
-    fitting = {n: t for n, t in tensors.items() if n in own and n not in head and t.shape == own[n].shape}
-    missing = sorted(set(own) - set(fitting) - head)
-    extra = sorted(set(tensors) - set(own))
+    fitting = {n: t for n, t in tensors.items() if n in own and t.shape == own[n].shape}
+    missing = [name for name in own if name not in fitting]
+    extra = [name for name in tensors if name not in own]
     report = f"{len(fitting)} of {len(own)} tensors loaded"
     if missing or extra:
-        first = missing[0] if missing else extra[0]
+        first = (missing or extra)[0]
         shapes = f"{first}: the file has {_shape(tensors, first)}, the network {_shape(own, first)}"
         raise UserError(f"{source}: {report}; {len(missing)} missing, {len(extra)} not in the network ({shapes})")
-    model.load_state_dict(fitting, strict=False)
-    return report + (f" (new head: {', '.join(sorted(head))})" if head else "")
+    model.load_state_dict(fitting)
+    return report
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> str:

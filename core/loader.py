@@ -1,7 +1,7 @@
 """Samples to batches. What a sample looks like is a function of (seed, epoch, index), never of workers or time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -17,6 +17,14 @@ class Samples(Protocol):
 
     def sample(self, index: int) -> Any:
         """One sample. torch's global generator is seeded by (seed, epoch, index) before each call."""
+
+
+@runtime_checkable
+class EpochAware(Protocol):
+    """Samples that change with the epoch (progressive resolution): told before its first batch, on resume too."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The next samples belong to this epoch, from 0."""
 
 
 class _Seeded(Dataset[Any]):
@@ -50,6 +58,8 @@ def train_batches(
     ranks: int = 1,
 ) -> Iterator[Any]:
     """An epoch's batches `first` to `first + count`, shuffled. Rank r of R takes every R-th sample of each batch."""
+    if isinstance(samples, EpochAware):
+        samples.begin_epoch(epoch)
     indices = order(len(samples), seed, epoch)
     batches = [
         [(epoch, index) for index in indices[start : start + batch_size][rank::ranks]]

@@ -59,6 +59,15 @@ def classifier(model: nn.Module) -> nn.Linear:
     return head
 
 
+def new_head(model: nn.Module, classes: int) -> None:
+    """Replace a ResNet's classifier, in place, by one of `classes` classes, from torch's global generator."""
+    reset = getattr(model, "reset_classifier", None)
+    if reset is not None:  # timm, which has no linear layer at 0 classes
+        reset(classes)
+    else:
+        model.fc = nn.Linear(classifier(model).in_features, classes)
+
+
 def layer4_to_stride1(model: nn.Module) -> None:
     """Let layer4 keep the resolution of layer3, in place: maps of 14 x 14 instead of 7 x 7 for images of 224.
 

@@ -1,0 +1,78 @@
+"""What a transfer task is: its data, model, loss, predictions and score. One file or folder in transfer/tasks/ each."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.backbone import Backbone, Spec
+from core.data.records import Need
+from core.errors import UserError
+from core.loader import Samples
+from core.stage import Outcome
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """A task's parameters, their defaults, their checks and its code. B is the batch that `collate` makes."""
+
+    @abstractmethod
+    def needs(self) -> tuple[Need, ...]:
+        """The splits that the task reads: the training split first, the test split last."""
+
+    @abstractmethod
+    def model(self, backbone: Backbone, root: Path) -> nn.Module:
+        """The network to train or test; it may take over the backbone's modules.
+
+        Raises:
+            UserError: the backbone is not of the kind that the task can use.
+        """
+
+    @abstractmethod
+    def test_data(self, root: Path) -> Samples:
+        """What to predict on, in a fixed order."""
+
+    @abstractmethod
+    def predict(self, model: nn.Module, batch: Any) -> list[Any]:
+        """JSON values, one for each sample of the batch."""
+
+    @abstractmethod
+    def score(self, saved: Any, root: Path) -> Outcome:
+        """The metrics, by `eval`, of what `save` returned and predictions.json holds."""
+
+    def inapplicable(self, backbone: Backbone, root: Path) -> Outcome | None:
+        """Metrics without values and the reason ("no head"), where this backbone cannot have this cell."""
+        return None
+
+    def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
+        """The optimizer's groups; "lr_scale" in one multiplies the learning rate. Default: all that are not frozen."""
+        return [{"params": [p for p in model.parameters() if p.requires_grad]}]
+
+    def train_data(self, root: Path) -> Samples | None:
+        """What to train on; None for a task without training."""
+        return None
+
+    def collate(self, samples: list[Any]) -> Any:
+        """A list of samples as a batch. Default: torch's."""
+        return torch.utils.data.default_collate(samples)
+
+    def loss(self, model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """A scalar to minimise, and numbers to log."""
+        raise UserError(f"{type(self).__name__} is a task without training: its config has recipe=None")
+
+    def save(self, predictions: list[Any]) -> Any:
+        """What goes to predictions.json. Default: the list of predictions."""
+        return predictions
+
+    def export(self, model: nn.Module, spec: Spec) -> tuple[nn.Module, Spec] | None:
+        """The backbone that this task hands on to the next step, and its header. Default: none."""
+        return None
+
+
+def replaced(spec: Spec, **changes: Any) -> Spec:
+    """A header with fields changed."""
+    return dataclasses.replace(spec, **changes)

@@ -1,0 +1,214 @@
+"""Classification: fine-tuning with a new head (CUB, the WSOL protocol), and a classifier's test as it is.
+
+N images, K classes, C = 3 channels, H = W pixels. Errors are top-1 and top-5 in percent.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from core.backbone import Backbone, Spec
+from core.config import unhashed
+from core.data.images import read_rgb
+from core.data.records import DataSet, ImageRecord, Need
+from core.images import normalize, to_tensor
+from core.loader import Samples
+from core.resnet import classifier, layer4_to_stride1, new_head
+from core.stage import Metric, Outcome
+from eval.classification import topk_error
+from transfer.task import Task, replaced
+
+KEPT = 5  # classes kept for each image: what top-5 error needs
+
+
+class _Images:
+    """Images at a fixed size, uint8 [3, H, W], with their labels; decoded and resized once where they are kept."""
+
+    def __init__(self, records: tuple[ImageRecord, ...], resize: v2.Transform, rest: v2.Transform, keep: bool) -> None:
+        self.records, self.resize, self.rest = records, resize, rest
+        self.kept: dict[int, Tensor] | None = {} if keep else None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def sample(self, index: int) -> tuple[Tensor, int]:
+        image = self.kept.get(index) if self.kept is not None else None
+        if image is None:
+            image = self.resize(to_tensor(read_rgb(self.records[index].path)))
+            if self.kept is not None:
+                self.kept[index] = image
+        return self.rest(image), self.records[index].label
+
+
+class Classifier(nn.Module):
+    """uint8 images [N, 3, H, W] -> logits [N, K]: the backbone behind its own normalisation."""
+
+    def __init__(self, network: nn.Module, spec: Spec) -> None:
+        super().__init__()
+        self.network, self.spec = network.to(memory_format=torch.channels_last), spec
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of uint8 images."""
+        logits: Tensor = self.network(normalize(images, self.spec.mean, self.spec.std))
+        return logits
+
+
+@dataclass(frozen=True)
+class ClassifierTest(Task):
+    """A pretrained classifier on its own classes, as it is: ImageNet top-1 and top-5 error."""
+
+    data: DataSet[ImageRecord]
+    """The data set; its classes are the head's."""
+    split: str = "val"
+    """The split to test on."""
+    resize: int = 256
+    """The short side before the centre crop, in pixels."""
+    crop: int = 224
+    """Side of the centre crop, in pixels."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """The test split."""
+        return (Need(self.data, self.split),)
+
+    def inapplicable(self, backbone: Backbone, root: Path) -> Outcome | None:
+        """A backbone without a head, or with one of another number of classes, has no error on these classes."""
+        classes = len(self.data.classes(root))
+        if backbone.spec.num_classes == classes:
+            return None
+        reason = (
+            f"head of {backbone.spec.num_classes} classes, the data has {classes}"
+            if backbone.spec.num_classes
+            else "no head"
+        )
+        return Outcome({f"top{k}_error": Metric(None, "%", False) for k in (1, KEPT)}, {"reason": reason})
+
+    def model(self, backbone: Backbone, root: Path) -> nn.Module:
+        """The backbone with its head."""
+        return Classifier(backbone.model, backbone.spec)
+
+    def test_data(self, root: Path) -> Samples:
+        """Resize of the short side, centre crop."""
+        resize = v2.Resize(self.resize, antialias=True)
+        return _Images(self.data.records(root, self.split), resize, v2.CenterCrop(self.crop), keep=False)
+
+    def predict(self, model: nn.Module, batch: Any) -> list[Any]:
+        """The label and the five best classes of each image."""
+        return best_classes(model, batch)
+
+    def save(self, predictions: list[Any]) -> Any:
+        """{"labels": [N], "topk": [N, 5]}."""
+        return columns(predictions)
+
+    def score(self, saved: Any, root: Path) -> Outcome:
+        """top1_error and top5_error."""
+        return errors(saved)
+
+
+@dataclass(frozen=True)
+class FineTune(Task):
+    """A classifier with a new head, trained whole: the CUB and ImageNet classifiers of the WSOL protocol.
+
+    Images are squashed to `resize` x `resize`; a random crop and flip in training, the centre crop in the test (CutMix,
+    section 4.2 and appendix B; the flip is not mentioned there, wsolevaluation has it).
+    """
+
+    data: DataSet[ImageRecord]
+    """The data set."""
+    train_split: str = "train"
+    """The split to train on."""
+    test_split: str = "test"
+    """The split to test on."""
+    resize: int = 256
+    """Side that images are squashed to, in pixels."""
+    crop: int = 224
+    """Side of the crop, in pixels."""
+    layer4_stride1: bool = True
+    """Let layer4 keep layer3's resolution."""
+    body_lr_scale: float = 0.1
+    """Learning rate of everything but the new head, as a share of the head's."""
+    keep_images: bool = unhashed(False)
+    """Keep the squashed images in memory: for small sets."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """The training and the test split."""
+        return Need(self.data, self.train_split), Need(self.data, self.test_split)
+
+    def model(self, backbone: Backbone, root: Path) -> nn.Module:
+        """The backbone with a new head, its layer4 changed if it is to be."""
+        if self.layer4_stride1:
+            layer4_to_stride1(backbone.model)
+        new_head(backbone.model, len(self.data.classes(root)))
+        return Classifier(backbone.model, backbone.spec)
+
+    def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
+        """The head at the recipe's learning rate, the rest at `body_lr_scale` of it."""
+        assert isinstance(model, Classifier)
+        head = list(classifier(model.network).parameters())
+        names = {id(parameter) for parameter in head}
+        body = [parameter for parameter in model.parameters() if id(parameter) not in names]
+        return [{"params": head}, {"params": body, "lr_scale": self.body_lr_scale}]
+
+    def train_data(self, root: Path) -> Samples:
+        """Squashed, then a random crop and flip."""
+        rest = v2.Compose([v2.RandomCrop(self.crop), v2.RandomHorizontalFlip()])
+        return self._images(root, self.train_split, rest)
+
+    def test_data(self, root: Path) -> Samples:
+        """Squashed, then the centre crop."""
+        return self._images(root, self.test_split, v2.CenterCrop(self.crop))
+
+    def _images(self, root: Path, split: str, rest: v2.Transform) -> Samples:
+        squash = v2.Resize((self.resize, self.resize), antialias=True)
+        return _Images(self.data.records(root, split), squash, rest, self.keep_images)
+
+    def loss(self, model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy."""
+        images, labels = batch
+        logits = model(images)
+        top1 = (logits.detach().argmax(1) == labels).float().mean()
+        return nn.functional.cross_entropy(logits, labels), {"top1": top1}
+
+    def predict(self, model: nn.Module, batch: Any) -> list[Any]:
+        """The label and the five best classes of each image."""
+        return best_classes(model, batch)
+
+    def save(self, predictions: list[Any]) -> Any:
+        """{"labels": [N], "topk": [N, 5]}."""
+        return columns(predictions)
+
+    def score(self, saved: Any, root: Path) -> Outcome:
+        """top1_error and top5_error."""
+        return errors(saved)
+
+    def export(self, model: nn.Module, spec: Spec) -> tuple[nn.Module, Spec]:
+        """The fine-tuned classifier, for localization."""
+        assert isinstance(model, Classifier)
+        stride1 = spec.layer4_stride1 or self.layer4_stride1
+        classes = classifier(model.network).out_features
+        return model.network, replaced(spec, num_classes=classes, layer4_stride1=stride1, input_size=self.crop)
+
+
+def best_classes(model: nn.Module, batch: Any) -> list[tuple[int, list[int]]]:
+    """(label, best classes first) of each image of a batch (images [N, 3, H, W], labels [N])."""
+    images, labels = batch
+    logits: Tensor = model(images)
+    best = logits.topk(min(KEPT, logits.shape[1]), dim=1).indices
+    return list(zip(labels.tolist(), best.tolist(), strict=True))
+
+
+def columns(predictions: list[tuple[int, list[int]]]) -> dict[str, list[Any]]:
+    """Predictions as predictions.json holds them."""
+    return {"labels": [label for label, _ in predictions], "topk": [best for _, best in predictions]}
+
+
+def errors(saved: Any) -> Outcome:
+    """top1_error and top5_error of saved predictions, in percent."""
+    topk, labels = np.array(saved["topk"]), np.array(saved["labels"])
+    return Outcome(
+        {f"top{k}_error": Metric(topk_error(topk, labels, k), "%", False) for k in (1, min(KEPT, topk.shape[1]))}
+    )
