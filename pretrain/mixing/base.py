@@ -1,8 +1,9 @@
 """The seam of every image-mixing method: draw once, apply anywhere, mix the labels the same way.
 
-[N, C, H, W]: images, channels, height, width. Randomness is drawn in ``draw`` alone, from an explicit CPU generator, for
-a *shape*: ``apply`` then works on any tensor of that shape, so a method can be used on the input or on a layer's
-output (there the shape is the layer's). A new method is one file here: a frozen dataclass whose fields all have defaults.
+[N, C, H, W]: images, channels, height, width. Randomness is drawn in ``draw`` alone, from an explicit CPU generator,
+for a *shape*: ``apply`` then works on any tensor of that shape, so a method can be used on the input or on a layer's
+output (there the shape is the layer's). A new method is one file here: a frozen dataclass whose fields all have
+defaults.
 """
 
 from abc import ABC, abstractmethod

@@ -2,7 +2,8 @@
 
 Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", arXiv 1708.04552, and
 its published code: a centre for every image (not one for the batch), uniform over its pixels, the square clipped to the
-image, zeros after normalisation (the mean colour). The CutMix paper uses 112 pixels at 224, 16 at 32.
+image, zeros after normalisation (the mean colour). The CutMix paper uses 112 pixels at 224 and 16 at 32, half the side
+both times; a share of the side, not pixels, stays right where training starts on smaller images.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from pretrain.mixing.base import Draw, Mixing, centred_box, check_probability, d
 class Cutout(Mixing):
     """Zero one square per image."""
 
-    size: int = 112
-    """The square's side in pixels."""
+    share: float = 0.5
+    """The square's side as a share of the image's shorter side (112 of 224 pixels, 16 of 32)."""
     probability: float = 1.0
     """Share of the batches that are cut."""
     takes_uint8: ClassVar[bool] = False
@@ -29,14 +30,15 @@ class Cutout(Mixing):
     def __post_init__(self) -> None:
         """Check the fields."""
         check_probability(self.probability)
-        if self.size < 2:
-            raise UserError(f"mixing.size must be at least 2 pixels, got {self.size}")
+        if not 0.0 < self.share <= 1.0:
+            raise UserError(f"mixing.share must lie in (0, 1], got {self.share}")
 
     def draw(self, shape: Sequence[int], generator: torch.Generator) -> Draw:
         """Draw a square for each image."""
         if not draw_applies(self.probability, generator):
             return Draw()
-        return Draw(boxes=tuple(centred_box(shape, self.size, self.size, generator) for _ in range(shape[0])))
+        size = int(self.share * min(shape[-2:]))
+        return Draw(boxes=tuple(centred_box(shape, size, size, generator) for _ in range(shape[0])))
 
     def mix(self, x: Tensor, draw: Draw) -> Tensor:
         """Zero each image's square in a copy of ``x`` [N, C, H, W]."""

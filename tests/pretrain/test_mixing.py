@@ -80,8 +80,8 @@ def test_mixup_equals_the_formula() -> None:
 
 def test_cutout_zeroes_one_clipped_square_per_image() -> None:
     x = torch.ones(64, 3, 32, 30)
-    draw = Cutout(size=16).draw(x.shape, _generator(0))
-    cut = Cutout(size=16).apply(x, draw)
+    draw = Cutout(share=16 / 30).draw(x.shape, _generator(0))
+    cut = Cutout(share=16 / 30).apply(x, draw)
     assert len(set(draw.boxes)) > 32, "the images share their squares"
     for image, (y0, x0, y1, x1) in zip(cut, draw.boxes, strict=True):
         assert 8 <= y1 - y0 <= 16
@@ -118,7 +118,9 @@ def test_soft_cross_entropy_equals_the_one_hot_form() -> None:
         assert torch.allclose(loss, functional.cross_entropy(logits, dense.double()))
 
 
-@pytest.mark.parametrize("bad", [lambda: Mixup(alpha=0.0), lambda: CutMix(alpha=float("nan")), lambda: Cutout(size=0)])
+@pytest.mark.parametrize(
+    "bad", [lambda: Mixup(alpha=0.0), lambda: CutMix(alpha=float("nan")), lambda: Cutout(share=0.0)]
+)
 def test_impossible_parameters_are_refused(bad: "object") -> None:
     assert callable(bad)
     with pytest.raises(ValueError, match="mixing"):
