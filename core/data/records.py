@@ -14,6 +14,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -115,8 +116,8 @@ class DataSet(ABC, Generic[R]):
         if records is None:
             records = self.records(root, split)
         digest = hashlib.sha256(f"{self.name}/{split}/{len(records)}\n".encode())
-        for record in sorted(records, key=lambda record: str(record.id)):
-            digest.update(f"{_annotations(record)!r} {_file_size(record.path)}\n".encode())
+        for record in sorted(records, key=attrgetter("id")):
+            digest.update(f"{_ANNOTATIONS[type(record)](record)!r} {_file_size(record.path)}\n".encode())
         return digest.hexdigest()[:16]
 
     @abstractmethod
@@ -155,8 +156,11 @@ def _what(path: Path) -> str:
     return "is of another kind (file or folder)" if path.exists() else "does not exist"
 
 
-def _annotations(record: ImageRecord | SceneRecord | CaptionRecord) -> tuple[Any, ...]:
-    return tuple(getattr(record, field.name) for field in fields(record) if field.name != "path")
+_ANNOTATIONS = {
+    kind: attrgetter(*(field.name for field in fields(kind) if field.name != "path"))
+    for kind in (ImageRecord, SceneRecord, CaptionRecord)
+}
+"""What an identity is made of: every field but where the file lies."""
 
 
 def _file_size(path: Path) -> int:
