@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from core.data.records import DataError
 
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 # Pillow warns from 89 megapixels and refuses from 179; a warning per large photograph is noise, the refusal stays.
