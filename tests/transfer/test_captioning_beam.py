@@ -169,11 +169,12 @@ def test_an_image_gets_the_same_caption_alone_and_in_a_batch_of_an_lstm() -> Non
     nic = NIC(6, 12, embed=8, hidden=10, dropout=0.5).double().eval()
     torch.nn.init.normal_(nic.output.weight)
     features = torch.randn(7, 6, dtype=torch.float64)
+    allowed = rules(max_words=8)
     with torch.inference_mode():
         state = nic.start(features)
-        words, scores = search(nic.step, state, beam=4, rules=rules(max_words=8))
+        words, scores = search(nic.step, state, beam=4, rules=allowed)
         for image in range(7):
-            alone, score = search(nic.step, tuple(s[image : image + 1] for s in state), beam=4, rules=rules(max_words=8))
+            alone, score = search(nic.step, tuple(s[image : image + 1] for s in state), beam=4, rules=allowed)
             assert unpadded(alone)[0] == unpadded(words)[image]
             assert score.item() == pytest.approx(scores[image].item(), abs=1e-9)
         logits = nic(features[:1], torch.tensor([[START, *unpadded(words)[0]]]))

@@ -80,7 +80,7 @@ class _Beams:
 
     def advance(self, logits: Tensor, length: int) -> Tensor:
         """Keep the K best continuations; `length` words are there. Returns the row [M] that each comes from."""
-        images, beam = self.image.shape
+        beam = self.image.shape[1]
         total, words = self._continuations(logits, length)  # both [N, K, C]
         choices = total.shape[2]
         self.score, picked = total.flatten(1).topk(beam, dim=1)  # [N, K]
@@ -96,7 +96,7 @@ class _Beams:
         return (self.image * beam + source).flatten()
 
     def _continuations(self, logits: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """The scores and words of the best C = min(K, V) continuations of every beam, the best first; both [N, K, C]."""
+        """Scores and words of every beam's best C = min(K, V) continuations, the best first; both [N, K, C]."""
         images, beam = self.image.shape
         log_sum = logits.logsumexp(1).view(images, beam, 1)
         best, words = self._allowed(logits, length).topk(min(beam, logits.shape[1]), dim=1)

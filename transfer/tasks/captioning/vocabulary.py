@@ -44,7 +44,8 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if self.words[: len(SPECIAL)] != SPECIAL:
-            raise UserError(f"vocabulary: expected {', '.join(SPECIAL)} first, got {', '.join(self.words[:4]) or 'none'}")
+            came = ", ".join(self.words[: len(SPECIAL)]) or "none"
+            raise UserError(f"vocabulary: expected {', '.join(SPECIAL)} first, got {came}")
         if len(set(self.words)) != len(self.words):
             twice = next(word for word, count in Counter(self.words).items() if count > 1)
             raise UserError(f"vocabulary: expected every word once, {twice!r} is there more than once")
