@@ -11,7 +11,7 @@ from eval.localization import THRESHOLDS, best_ious, box_iou, components, larges
 
 
 def wsol_case(folder: Path) -> tuple[np.ndarray, list[np.ndarray], list[str]]:
-    """The maps [80, 224, 224], boxes scaled to them as wsolevaluation does (whole pixels, inclusive; half-open here)."""
+    """The maps [80, 224, 224], boxes scaled to them as wsolevaluation does (whole pixels; half-open here)."""
     archive = np.load(folder / "scoremaps.npz")
     sizes = dict(line.split(",", 1) for line in (folder / "image_sizes.txt").read_text().split())
     boxes: dict[str, list[list[int]]] = {name: [] for name in archive["ids"].tolist()}
