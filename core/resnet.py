@@ -19,6 +19,11 @@ class Trunk(nn.Module):
         channels: the channels of the four stages' outputs.
     """
 
+    stem: nn.Module
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
     channels: tuple[int, int, int, int]
 
     def __init__(self, model: nn.Module) -> None:

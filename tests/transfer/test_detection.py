@@ -1,0 +1,221 @@
+"""What holds for every detector: tiny networks, tiny images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.resnet import trunk
+from eval.detection import Detections, voc_ap
+from tests.transfer.detection_cases import backbone, scenes
+from transfer.tasks.detection import Detection, FrozenNorm, Normalizer, coco_results, freeze
+from transfer.tasks.detection_data import Batch, Fit, Scenes, collate
+from transfer.tasks.faster_rcnn import C4, FPN, FasterRCNN
+from transfer.tasks.ssd import SSD
+
+SMALL = {"regions_per_image": 32, "anchors_per_image": 32, "candidates": (64, 64), "proposals": (32, 32)}
+SMALL_FPN = FPN(32, (2, 3, 4), extra_level=False, anchor_scale=4, head_width=64, canonical_side=48)
+TASKS: dict[str, Detection] = {
+    "ssd": SSD(side=96, extras=(32,), scales=(0.2, 0.4, 0.6, 0.8, 1.0), ratios=((2,),) * 4, steps=None),
+    "fpn": FasterRCNN(neck=SMALL_FPN, size=Fit(96, 128), **SMALL),  # type: ignore[arg-type]  # one dict, three types
+    "c4": FasterRCNN(neck=C4((32, 64), roi_size=6), size=Fit(96, 128), **SMALL),  # type: ignore[arg-type]
+}
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request: pytest.FixtureRequest) -> Detection:
+    return TASKS[request.param]
+
+
+def _batch(task: Detection, folder: Path) -> Batch:
+    data = task.train_samples(scenes(folder))
+    torch.manual_seed(0)
+    return collate([data.sample(i) for i in range(len(data))])
+
+
+def _step(task: Detection, model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> float:
+    loss, _ = task.loss(model, batch, torch.Generator())
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.item()
+
+
+def test_one_step_with_an_image_without_objects_is_finite(task: Detection, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = task.model(backbone(), tmp_path).train()
+    batch = _batch(task, tmp_path)
+    assert [len(boxes) for boxes in batch.boxes][-1] == 0
+    loss, parts = task.loss(model, batch, torch.Generator())
+    torch.autograd.backward(loss)
+    assert torch.isfinite(loss)
+    torch.testing.assert_close(loss.detach(), torch.stack(list(parts.values())).sum())
+    gradients = [p.grad for p in model.parameters() if p.requires_grad]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+    assert any(g.abs().max() > 0 for g in gradients if g is not None)
+
+
+def test_only_images_without_objects_is_finite(task: Detection, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = task.model(backbone(), tmp_path).train()
+    batch = collate([task.train_samples(scenes(tmp_path)[3:]).sample(0)] * 2)
+    loss, _ = task.loss(model, batch, torch.Generator())
+    torch.autograd.backward(loss)
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("norms_frozen", [True, False])
+def test_frozen_means_frozen(task: Detection, norms_frozen: bool, tmp_path: Path) -> None:
+    """Parameters and BatchNorm statistics, after `train()` on the model and on its parts, and nothing more."""
+    task = replace(task, freeze_at=2, norms_frozen=norms_frozen)
+    torch.manual_seed(0)
+    net = backbone()
+    body = trunk(net.model)
+    before = {f"{i}": _state(part) for i, part in enumerate(_stages(body))}
+    model = task.model(net, tmp_path)
+    optimizer = torch.optim.SGD(task.parameters(model)[0]["params"], lr=0.01, weight_decay=0.1)
+    batch = _batch(task, tmp_path)
+    for _ in range(2):
+        model.train()
+        for child in model.children():
+            child.train()
+        _step(task, model, batch, optimizer)
+    after = [_state(part) for part in _stages(body)]
+    for i in (0, 1):
+        assert all(torch.equal(a, b) for a, b in zip(before[str(i)].values(), after[i].values(), strict=True))
+    for i in (2, 3):
+        means = [name for name in after[i] if name.endswith("running_mean")]
+        assert means
+        old = list(before[str(i)].values())
+        same = [torch.equal(a, b) for a, b in zip(old, after[i].values(), strict=True)]
+        kept = [ok for name, ok in zip(after[i], same, strict=True) if "running" in name or name.endswith(".norm.bias")]
+        assert all(kept) == norms_frozen
+        assert not all(same)  # its convolutions do learn
+
+
+def _stages(body: Any) -> Sequence[nn.Module]:
+    return [body.stem, body.layer1, body.layer2, body.layer3]
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def test_freeze_at_takes_from_the_image_on() -> None:
+    for parts in range(6):
+        body = trunk(backbone().model)
+        freeze(body, parts, norms=False)
+        stages = [body.stem, body.layer1, body.layer2, body.layer3, body.layer4]
+        fixed = [not any(p.requires_grad for p in stage.parameters()) for stage in stages]
+        assert fixed == [i < parts for i in range(5)]
+    with pytest.raises(ValueError, match="freeze_at"):
+        SSD(freeze_at=6)
+
+
+def test_a_frozen_norm_uses_its_statistics_in_training() -> None:
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean.fill_(2.0)  # type: ignore[union-attr]  # a BatchNorm with statistics has them
+    frozen = nn.Sequential(FrozenNorm(norm)).train()
+    out = frozen(torch.full((2, 3, 4, 4), 5.0))
+    torch.testing.assert_close(out, torch.full((2, 3, 4, 4), 3.0 / (1 + 1e-5) ** 0.5))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "resnet18", "resnet50d", "test_resnet", "seresnet50"])
+@pytest.mark.parametrize("kind", sorted(TASKS))
+def test_any_timm_resnet_builds_and_detects(name: str, kind: str, tmp_path: Path) -> None:
+    task = TASKS[kind]
+    torch.manual_seed(0)
+    model = task.model(backbone(name), tmp_path).eval()
+    data = task.train_samples(scenes(tmp_path)[:1])
+    with torch.no_grad():
+        (found,) = task.predict(model, collate([data.sample(0)]))
+    assert all(0 <= one["category_id"] < 20 for one in found)
+
+
+def test_a_loss_that_is_nan_is_told_as_nan(task: Detection, tmp_path: Path) -> None:
+    """The loop then stops with the step and the learning rate; torchvision must not fail with a message of its own."""
+    torch.manual_seed(0)
+    model = task.model(backbone(), tmp_path).train()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(float("nan"))
+    loss, _ = task.loss(model, _batch(task, tmp_path), torch.Generator())
+    assert torch.isnan(loss)
+    with torch.no_grad():
+        assert task.predict(model.eval(), _batch(task, tmp_path)) == [[], [], [], []]
+
+
+def test_normaliser_uses_the_backbones_numbers_and_pads_with_zeros() -> None:
+    images = [torch.full((3, 20, 30), 255, dtype=torch.uint8), torch.zeros(3, 33, 10, dtype=torch.uint8)]
+    batch, _ = Normalizer((0.5, 0.4, 0.3), (0.5, 0.2, 0.1), 32)(images)
+    assert batch.tensors.shape == (2, 3, 64, 32)
+    assert batch.image_sizes == [(20, 30), (33, 10)]
+    torch.testing.assert_close(batch.tensors[0, :, 19, 29], torch.tensor([1.0, 3.0, 7.0]))
+    torch.testing.assert_close(batch.tensors[1, :, 32, 9], torch.tensor([-1.0, -2.0, -3.0]))
+    assert batch.tensors[0, :, 20:].abs().max() == 0
+    same, _ = Normalizer((0.5, 0.4, 0.3), (0.5, 0.2, 0.1), 1)([images[0]] * 2)
+    assert same.tensors.shape == (2, 3, 20, 30)
+
+
+def test_boxes_come_back_in_the_files_pixels() -> None:
+    boxes = torch.tensor([[10.0, 20.0, 30.0, 60.0], [-5.0, 0.0, 200.0, 150.0]])
+    found = coco_results(
+        boxes, torch.tensor([0.987654321, 0.5]), torch.tensor([3, 20]), (100, 100), "000009", (500, 250)
+    )
+    assert found == [
+        {"image_id": "000009", "category_id": 2, "bbox": [50.0, 50.0, 100.0, 100.0], "score": 0.98765},
+        {"image_id": "000009", "category_id": 19, "bbox": [0.0, 0.0, 500.0, 250.0], "score": 0.5},
+    ]
+
+
+class _Perfect(nn.Module):
+    """Answers with the targets that it was shown: what a perfect network would see at the input's size."""
+
+    def __init__(self, batch: Batch):
+        super().__init__()
+        self.batch = batch
+
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        columns = zip(self.batch.boxes, self.batch.labels, strict=True)
+        return [{"boxes": b, "labels": label, "scores": torch.ones(len(b))} for b, label in columns]
+
+
+def test_a_perfect_detector_scores_100(task: Detection, tmp_path: Path) -> None:
+    """The way of boxes, from a file's pixels to the input's and back to eval's, loses nothing."""
+    records = scenes(tmp_path)
+    samples = Scenes(records, task.input_size())
+    batch = collate([samples.sample(i) for i in range(len(samples))])
+    saved = task.save(task.predict(_Perfect(batch), batch))
+    scores = voc_ap(Detections.from_coco(saved), records, [str(i) for i in range(20)])
+    assert scores.ap == pytest.approx(100)
+
+
+def test_two_images_are_learned_by_heart(task: Detection, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    task = replace(task, freeze_at=0, norms_frozen=False)
+    model = task.model(backbone(), tmp_path).train()
+    samples = Scenes(scenes(tmp_path)[:2], task.input_size())
+    batch = collate([samples.sample(0), samples.sample(1)])
+    optimizer = torch.optim.AdamW(task.parameters(model)[0]["params"], lr=2e-3)
+    losses = [_step(task, model, batch, optimizer) for _ in range(60)]
+    assert losses[-1] < losses[0] / 4
+    with torch.no_grad():
+        saved = task.save(task.predict(model.eval(), batch))
+    scores = voc_ap(Detections.from_coco(saved), samples.records, [str(i) for i in range(20)])
+    assert scores.ap50 > 60
+
+
+def test_biases_may_go_without_decay(tmp_path: Path) -> None:
+    task = SSD(
+        side=96, extras=(32,), scales=(0.2, 0.4, 0.6, 0.8, 1.0), ratios=((2,),) * 4, steps=None, decay_biases=False
+    )
+    model = task.model(backbone(), tmp_path)
+    decayed, free = task.parameters(model)
+    assert free["weight_decay"] == 0.0
+    assert "weight_decay" not in decayed
+    assert min(p.ndim for p in decayed["params"]) > 1
+    assert len(decayed["params"]) + len(free["params"]) == sum(p.requires_grad for p in model.parameters())
