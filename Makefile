@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 PY := $(VENV)/bin/python
 ROOMS := configs pretrain transfer wsol eval launch core
-select = $(if $(DATA),--data-root $(DATA)) $(if $(ROWS),--rows $(ROWS)) $(if $(COLUMNS),--columns $(COLUMNS)) $(if $(SEEDS),--seeds $(SEEDS))
+select = $(if $(DATA),--data-root '$(DATA)') $(if $(ROWS),--rows '$(ROWS)') $(if $(COLUMNS),--columns '$(COLUMNS)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
 .PHONY: help setup setup-eval pretrain transfer-all table dry-run wsol test check bench lock clean
 
@@ -55,10 +55,10 @@ dry-run: setup ## list TABLE's cells, commands and data; run nothing
 
 table: $(VENV)/bin/uv ## print TABLE from the results that are there
 	@[ -e $(VENV)/.installed ] || $(MAKE) --no-print-directory setup-eval
-	@$(PY) -m eval table $(TABLE) --runs $(RUNS) $(if $(ROWS),--rows $(ROWS)) $(if $(COLUMNS),--columns $(COLUMNS)) $(if $(SEEDS),--seeds $(SEEDS))
+	@$(PY) -m eval table $(TABLE) --runs $(RUNS) $(if $(ROWS),--rows '$(ROWS)') $(if $(COLUMNS),--columns '$(COLUMNS)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
 wsol: setup ## run and print TABLE's localization columns
-	$(PY) -m launch $(TABLE) --runs $(RUNS) $(if $(DATA),--data-root $(DATA)) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) --columns "$(or $(COLUMNS),ImageNet Loc,CUB200 Loc)"
+	$(PY) -m launch $(TABLE) --runs $(RUNS) $(if $(DATA),--data-root '$(DATA)') $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(JOBS),--jobs $(JOBS)) --columns '$(or $(COLUMNS),ImageNet Loc,CUB200 Loc)'
 
 test: setup ## run the tests
 	$(PY) -m pytest

@@ -1,0 +1,111 @@
+"""Backbone files name their architecture, load whole or not at all, and ResNets of all kinds are understood."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from core import backbone
+from core.errors import UserError
+from core.resnet import classifier, layer4_to_stride1, new_head, trunk
+from tests.core.networks import TINY_SPEC
+
+RESNETS = [
+    *(f"timm:{name}" for name in ("test_resnet", "resnet10t", "resnet18", "resnet50d", "resnetaa50d", "resnetblur50")),
+    *(f"timm:{name}" for name in ("seresnext26t_32x4d", "ecaresnet26t", "resnetrs50", "resnext50_32x4d")),
+    *("torchvision:resnet18", "torchvision:resnet50"),
+]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "backbone.safetensors"
+    backbone.save(path, backbone.build(TINY_SPEC), TINY_SPEC)
+    return path
+
+
+def test_a_backbone_comes_back_with_its_header_and_a_report(saved: Path) -> None:
+    loaded = backbone.load(saved.parent)
+    tensors = len(loaded.model.state_dict())
+    assert loaded.spec == TINY_SPEC
+    assert loaded.report == f"{tensors} of {tensors} tensors loaded"
+    torch.manual_seed(1)
+    x, original = torch.randn(2, 3, 32, 32), backbone.load(saved).model
+    assert torch.equal(original.eval()(x), loaded.model.eval()(x))
+
+
+def test_another_architecture_is_refused_with_the_first_tensor_that_differs(saved: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    backbone.save(
+        other, backbone.build(TINY_SPEC), replace(TINY_SPEC, kwargs={**TINY_SPEC.kwargs, "channels": [8, 8, 16, 32]})
+    )
+    with pytest.raises(UserError, match=r"other\.safetensors: \d+ of \d+ tensors loaded; .* missing.*layer4"):
+        backbone.load(other)
+
+
+def test_half_a_file_is_refused(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[: saved.stat().st_size // 2])
+    with pytest.raises(UserError, match="expected a whole safetensors file"):
+        backbone.load(saved)
+
+
+def test_a_pickle_is_refused_unopened(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    torch.save({"fc.weight": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match="a pickle"):
+        backbone.load(path)
+
+
+def test_tensors_without_a_header_are_refused(tmp_path: Path) -> None:
+    save_file({"fc.weight": torch.zeros(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="expected a header"):
+        backbone.load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("architecture", ["timm:no_such_net", "os:system", "core.recipe:Absent", "resnet50"])
+def test_an_unknown_architecture_is_named(architecture: str) -> None:
+    with pytest.raises(UserError, match=architecture):
+        backbone.build(replace(TINY_SPEC, architecture=architecture))
+
+
+def test_a_backbone_that_is_not_there_says_what_may_be_given(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a run folder"):
+        backbone.load(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("architecture", RESNETS)
+def test_every_resnet_gives_four_maps_and_a_layer4_of_stride_1(architecture: str) -> None:
+    spec = backbone.Spec(architecture, num_classes=5, input_size=64)
+    torch.manual_seed(0)
+    model = backbone.build(spec).eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        stages = trunk(model)
+        maps = stages(x)
+        assert [m.shape[-1] for m in maps] == [16, 8, 4, 2]
+        assert tuple(m.shape[1] for m in maps) == stages.channels
+        keys = set(model.state_dict())
+        layer4_to_stride1(model)
+        assert trunk(model)(x)[3].shape == (1, stages.channels[3], 4, 4)
+        assert set(model.state_dict()) == keys
+        assert model(x).shape == (1, 5)
+        new_head(model, 7)
+        assert classifier(model).out_features == 7
+        assert model(x).shape == (1, 7)
+
+
+def test_taking_the_trunk_leaves_modes_and_statistics() -> None:
+    model = backbone.build(TINY_SPEC).train()
+    model.get_submodule("layer1").eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    trunk(model)
+    assert model.training
+    assert not model.get_submodule("layer1").training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_network_that_is_no_resnet_is_refused() -> None:
+    with pytest.raises(UserError, match="expected a ResNet with conv1"):
+        trunk(torch.nn.Sequential(torch.nn.Linear(2, 2)))

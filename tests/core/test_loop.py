@@ -1,0 +1,159 @@
+"""The loop: learning rates as functions of the step, NaN, resume with the same bits, workers that change nothing."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from core import checkpoint, loop
+from core.config import CHECKOUT
+from core.errors import UserError
+from core.recipe import SGD, Cosine, Every, Recipe, Steps
+from tests.core.networks import RECIPE, Points, job, network, squared
+
+
+def fit(
+    folder: Path, model: nn.Module, recipe: Recipe = RECIPE, loss: loop.Loss = squared, **config: Any
+) -> loop.Fitted:
+    groups = [{"params": list(model.parameters())}]
+    return loop.fit(
+        job(folder, **config),
+        model,
+        samples=Points(),
+        collate=default_collate,
+        loss=loss,
+        recipe=recipe,
+        parameters=groups,
+        after_epoch=lambda epoch, _: {"score": float(epoch)},
+    )
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_learns_and_keeps_a_history(tmp_path: Path) -> None:
+    def error(model: nn.Module) -> float:
+        return float(((model.eval()(Points().x) - Points().y) ** 2).mean())
+
+    model = network()
+    fitted = fit(tmp_path / "run", model)
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert fitted.steps == 20 * (32 // 5)
+    assert [h["score"] for h in fitted.history] == [float(e) for e in range(1, 21)]
+    assert [line["step"] for line in lines if "loss" in line] == [50, 100, 120]
+    assert error(model) < 0.5 * error(network())
+
+
+def test_workers_change_no_bit(tmp_path: Path) -> None:
+    a, b = network(), network()
+    fit(tmp_path / "a", a, Recipe(optimizer=SGD(lr=0.05), batch_size=5, epochs=2))
+    fit(tmp_path / "b", b, Recipe(optimizer=SGD(lr=0.05), batch_size=5, epochs=2), workers=2)
+    assert same(a.state_dict(), b.state_dict())
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
+    model = network()
+    straight = fit(tmp_path / "straight", model)
+    folder, kills, dice = tmp_path / "killed", 0, random.Random(5)
+    for _ in range(40):
+        process = subprocess.Popen([sys.executable, "-m", "tests.core.killed", str(folder)], cwd=CHECKOUT)
+        while process.poll() is None and kills < 3:
+            if (folder / "weights.pt").exists() or not (folder / "checkpoint.pt").exists():
+                time.sleep(0.002)
+                continue
+            time.sleep(dice.uniform(0.02, 0.15))
+            process.kill()
+            kills += 1
+        if process.wait() == 0:
+            break
+    assert kills >= 2, "the training was too short to be killed in its midst"
+    assert same(torch.load(folder / "weights.pt", weights_only=True), model.state_dict())
+    state = checkpoint.load(folder)
+    assert state is not None
+    assert (state["step"], state["history"]) == (straight.steps, straight.history)
+    log, straight_log = ((f / "metrics.jsonl").read_text() for f in (folder, tmp_path / "straight"))
+    assert log == straight_log
+
+
+def test_a_broken_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+    checkpoint.save(tmp_path, {"step": 2})
+    latest = tmp_path / checkpoint.LATEST
+    latest.write_bytes(latest.read_bytes()[:100])
+    state = checkpoint.load(tmp_path)
+    assert state is not None
+    assert state["step"] == 1
+
+
+def test_a_loss_that_becomes_nan_stops_and_says_where(tmp_path: Path) -> None:
+    steps = 0
+
+    def bad(model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        nonlocal steps
+        steps += 1
+        loss, numbers = squared(model, batch, generator)
+        return loss * (float("nan") if steps == 8 else 1.0), numbers
+
+    with pytest.raises(UserError, match=r"loss is nan at step 7 of 120 \(learning rate 0\.05\)"):
+        fit(tmp_path, network(), loss=bad, checkpoint_every=0.0)
+    state = checkpoint.load(tmp_path)
+    assert state is not None
+    assert state["step"] == 7, "what was computed before the NaN is kept"
+    assert all(bool(t.isfinite().all()) for t in state["model"].values())
+
+
+def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    class Empty(Points):
+        def __len__(self) -> int:
+            return 0
+
+    with pytest.raises(UserError, match="no samples"):
+        loop.fit(
+            job(tmp_path),
+            network(),
+            samples=Empty(),
+            collate=default_collate,
+            loss=squared,
+            recipe=RECIPE,
+            parameters=[],
+        )
+
+
+def test_predictions_come_in_order_and_leave_the_mode(tmp_path: Path) -> None:
+    model = network().train()
+    told = loop.predict(
+        job(tmp_path),
+        model,
+        samples=Points(),
+        collate=default_collate,
+        batch_size=7,
+        step=lambda m, batch: [(m.training, float(y)) for y in batch[1]],
+    )
+    assert told == [(False, float(y)) for y in Points().y]
+    assert model.training
+
+
+def test_learning_rates_are_functions_of_the_step() -> None:
+    steps = Recipe(optimizer=SGD(lr=0.1), batch_size=10, epochs=300, schedule=Steps(at=(75, 150, 225)))
+    assert [round(steps.lr(e * 10, 100), 9) for e in (0, 74, 75, 149, 150, 225, 299)] == [
+        0.1, 0.1, 0.01, 0.01, 0.001, 0.0001, 0.0001,
+    ]  # fmt: skip
+    every = Recipe(optimizer=SGD(lr=1.0), batch_size=1, steps=10, schedule=Every(3), warmup_steps=2)
+    assert [round(every.lr(s, 5), 9) for s in range(7)] == [0.5, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01]
+    cosine = Recipe(optimizer=SGD(lr=1.0), batch_size=1, steps=4, schedule=Cosine())
+    assert [round(cosine.lr(s, 5), 6) for s in range(5)] == [1.0, 0.853553, 0.5, 0.146447, 0.0]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"epochs": 1.0, "steps": 2}, {"epochs": 0.0}, {"steps": 5, "batch_size": 0}])
+def test_a_recipe_needs_one_length(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="recipe: expected"):
+        Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 2, **wrong})
