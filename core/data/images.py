@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from core.data.records import DataError
 
+# Every other reader is kept away from files that strangers made: Pillow's PostScript one starts a program.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
@@ -50,8 +51,9 @@ def _open(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         with Path(path).open("rb") as file:
             start = file.read(12)
-        came = f"starts with {start!r}" if start else "is empty (0 bytes)"
-        raise DataError(f"{path}: not an image, the file {came}; readable are {', '.join(_FORMATS)}") from error
+        came = f"its first bytes are {start!r}" if start else "the file is empty (0 bytes)"
+        readable = f"readable are {', '.join(_FORMATS)}"
+        raise DataError(f"{path}: not an image, or cut off in its header: {came}; {readable}") from error
     except _BROKEN as error:
         raise DataError(f"{path}: cannot be read as an image ({_reason(error)})") from error
 
