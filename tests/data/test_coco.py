@@ -1,0 +1,92 @@
+"""COCO captions: one JSON file that must agree with its folder and with itself."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.data.coco import CocoCaptions
+from core.data.records import DataError
+from tests.data.layouts import coco
+
+
+def edit(path: Path, change: Callable[[dict[str, list[dict[str, Any]]]], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def refused(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        CocoCaptions().records(root, "val")
+    return str(caught.value)
+
+
+def test_records_are_sorted_and_captions_are_one_line(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    edit(path, lambda content: content["annotations"][0].update(caption="  A dog\u2028and\r\n a\x0bcat. \n"))
+    edit(path, lambda content: content["annotations"].reverse())
+    edit(path, lambda content: content["images"].reverse())
+    first, second, third = CocoCaptions().records(tmp_path, "val")
+    assert (first.id, second.id, third.id) == (10, 20, 30)
+    assert first.captions == ("A dog and a cat.", "Caption 1 of image 10.")
+    assert second.path == tmp_path / "coco" / "val2017" / "000000000020.jpg"
+
+
+def test_the_layout_of_2014(tmp_path: Path) -> None:
+    coco(tmp_path, split="train2014")
+    data = CocoCaptions(train="train2014", val="val2014")
+    assert len(data.records(tmp_path, "train")) == 3
+    assert (data.published("train"), data.published("val")) == (82_783, 40_504)
+    assert {split: CocoCaptions().published(split) for split in ("train", "val")} == CocoCaptions.official
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c["annotations"][0].update(image_id=99), 'annotation 1010 (image 99): there is no image 99 in "ima'),
+        (lambda c: c["annotations"][0].update(caption=" \n"), "1010 (image 10): the caption is empty, came ' "),
+        (lambda c: c["annotations"][0].update(caption=None), "entry 1010: 'caption' must be str, came None"),
+        (lambda c: c["annotations"][0].pop("caption"), "entry 1010: 'caption' must be str, came None"),
+        (lambda c: c["annotations"][0].update(id="x"), "annotations entry x: 'id' must be int, came 'x'"),
+        (lambda c: c["annotations"][0].update(id=1011), "annotation 1011 (image 10): this annotation id is th"),
+        (lambda c: c["annotations"].clear(), "image 10 (000000000010.jpg) has no caption"),
+        (lambda c: c["images"].append({"id": 10, "file_name": "000000000010.jpg"}), "image 10 is there twice"),
+        (lambda c: c["images"].append("x"), "every entry of 'images' must be an object, came 'x'"),
+        (lambda c: c["images"].clear(), '"images" is empty'),
+        (lambda c: c.pop("images"), "expected a list 'images' at the top; keys there are: annotations"),
+    ],
+)  # fmt: skip
+def test_bad_content(tmp_path: Path, change: Callable[[dict[str, list[Any]]], object], reason: str) -> None:
+    path = coco(tmp_path)
+    edit(path, change)
+    message = refused(tmp_path)
+    assert message.startswith(f"{path}: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize("name", ["000000000099.jpg", "../val2017/000000000010.jpg", "/etc/passwd", ""])
+def test_an_image_file_that_does_not_exist_or_lies_elsewhere(tmp_path: Path, name: str) -> None:
+    path = coco(tmp_path)
+    edit(path, lambda content: content["images"][1].update(file_name=name))
+    expected = tmp_path / "coco" / "val2017" / name
+    assert refused(tmp_path) == f"{path}: image 20 has no file {expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{", "malformed JSON"), ("[]", "expected an object at the top, came list"), ("[" * 100_000, "malformed JSON")],
+)
+def test_not_the_expected_json(tmp_path: Path, text: str, reason: str) -> None:
+    path = coco(tmp_path)
+    path.write_text(text)
+    assert refused(tmp_path).startswith(f"{path}: {reason}")
+
+
+def test_what_is_missing(tmp_path: Path) -> None:
+    coco(tmp_path)
+    message = CocoCaptions().missing(tmp_path, "train")
+    assert message is not None
+    assert f"file {tmp_path / 'coco' / 'annotations' / 'captions_train2017.json'} does not exist" in message
