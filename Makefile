@@ -69,8 +69,8 @@ check: setup ## lint, types and the architecture test: what CI runs before the t
 	$(VENV)/bin/mypy --strict --explicit-package-bases $(ROOMS) tests benchmarks
 	$(PY) -m pytest tests/test_architecture.py
 
-bench: setup ## time the quick table's parts and print where the time goes
-	$(PY) -m benchmarks.quick --runs $(RUNS)
+bench: setup ## time TABLE from nothing: wall time, memory, seconds of each kind of cell
+	$(PY) -m benchmarks.quick --table $(TABLE) $(if $(DATA),--data-root '$(DATA)') $(if $(JOBS),--jobs $(JOBS))
 
 lock: $(VENV)/bin/uv ## compile the lock files anew from the .in files
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade requirements.in requirements-dev.in -o requirements.lock
