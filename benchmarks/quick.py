@@ -1,9 +1,8 @@
 """What a table costs: `python -m benchmarks.quick [--table quick] [--data-root DIR] [--out FILE]`.
 
-Runs the table from nothing in an empty folder of runs, and prints the wall time, the largest memory of all its processes
-together (proportional set size, /proc/*/smaps_rollup), the seconds of each kind of cell, then the time of a second
-launch that has nothing to do, and of `python -m eval table`. The synthetic world is written before the clock starts if
-it is not there; the time for it is given apart.
+Runs the table from nothing in an empty folder of runs, and prints the wall time (with writing the synthetic world where
+it is not there yet), the largest memory of all its processes together (proportional set size, smaps_rollup), the mean
+seconds of each kind of cell, then the time of a second launch that has nothing to do, and of `python -m eval table`.
 """
 
 import argparse
