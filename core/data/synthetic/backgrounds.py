@@ -8,7 +8,7 @@ import numpy as np
 
 from core.data.synthetic.bodies import Points, ellipse
 from core.data.synthetic.species import COLOURS, RGB, Part
-from core.data.synthetic.sprites import Floats, Pixels, fill, jitter, paint_part, textures
+from core.data.synthetic.sprites import Floats, Pixels, as_pixels, coordinates, fill, jitter, stamp, texture_on
 
 SETTINGS: dict[str, tuple[RGB, RGB]] = {
     "grass": ((75, 140, 55), (130, 180, 90)),
@@ -30,43 +30,45 @@ CAMOUFLAGE: dict[str, tuple[str, ...]] = {
 }
 """Setting -> the body colours that would hardly be seen there."""
 
+_COLOURS = tuple(COLOURS.values())
+
 
 def background(setting: str, size: tuple[int, int], rng: np.random.Generator) -> Pixels:
     """An empty place of (width, height): uneven ground, the setting's own texture, grain."""
-    width, height = size
     first, second = (jitter(colour, 12, rng) for colour in SETTINGS[setting])
-    down, right = np.mgrid[0:height, 0:width].astype(np.float32) / max(size)
-    amount = 0.5 * _cloud(size, 4, rng) + 0.3 * _cloud(size, 11, rng) + 0.35 * _detail(setting, right, down, rng)
-    pixels = first + (second - first) * amount[..., None]
+    amount = _detail(setting, size, rng) * np.float32(0.35)
+    amount += cv2.resize(_grain(4, 4, rng) * np.float32(0.5), size, interpolation=cv2.INTER_CUBIC)
+    amount += cv2.resize(_grain(11, 11, rng) * np.float32(0.3), size, interpolation=cv2.INTER_CUBIC)
+    pixels: Floats = first + (second - first) * amount[..., None]
     if rng.random() < 0.5:  # another light above a horizon
-        pixels[: int(height * rng.uniform(0.15, 0.5))] *= rng.uniform(0.75, 1.3)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+        pixels[: int(size[1] * rng.uniform(0.15, 0.5))] *= np.float32(rng.uniform(0.75, 1.3))
+    return as_pixels(pixels)
 
 
-def _cloud(size: tuple[int, int], cells: int, rng: np.random.Generator) -> Floats:
-    coarse = rng.random((cells, cells), dtype=np.float32)
-    return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+def _grain(height: int, width: int, rng: np.random.Generator) -> Floats:
+    return rng.random((height, width), dtype=np.float32)
 
 
-def _detail(setting: str, right: Floats, down: Floats, rng: np.random.Generator) -> Floats:
+def _detail(setting: str, size: tuple[int, int], rng: np.random.Generator) -> Floats:
     """The setting's own texture, [H, W], about 0 to 1."""
+    width, height = size
+    right, down = coordinates(size)
     phase, turns = rng.uniform(0, 6), rng.uniform(30, 50)
+    detail = np.zeros((height, width), np.float32)
     match setting:
         case "water":
-            return np.sin(down * turns * 1.5 + 1.2 * np.sin(right * 9 + phase)) * 0.5 + 0.5
+            detail[:] = np.sin(down * turns * 1.5 + np.sin(right * 9 + phase) * 1.2) * 0.5 + 0.5
         case "wall":
             row = np.floor(down * turns / 4)
-            joint = (down * turns / 4 - row < 0.2) | ((right * turns / 8 + row / 2 + phase) % 1 < 0.1)
-            return joint.astype(np.float32) * 1.6
+            detail[(down * turns / 4 - row < 0.2) | ((right * turns / 8 + row / 2 + phase) % 1 < 0.1)] = 1.6
         case "night":
-            stars = rng.random((right.shape[0] // 2, right.shape[1] // 2)) > 0.985
-            return cv2.resize(stars.astype(np.float32) * 6, right.shape[::-1], interpolation=cv2.INTER_NEAREST)
+            stars = (_grain(height // 2, width // 2, rng) > 0.985).astype(np.float32) * 6
+            cv2.resize(stars, size, dst=detail, interpolation=cv2.INTER_NEAREST)
         case "grass":
-            blades = rng.random((right.shape[0] // 6, right.shape[1] // 2), dtype=np.float32)
-            return cv2.resize(blades, right.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+            cv2.resize(_grain(height // 6, width // 2, rng), size, dst=detail, interpolation=cv2.INTER_LINEAR)
         case _:
-            grain = rng.random((right.shape[0] // 2, right.shape[1] // 2), dtype=np.float32)
-            return cv2.resize(grain, right.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+            cv2.resize(_grain(height // 2, width // 2, rng), size, dst=detail, interpolation=cv2.INTER_LINEAR)
+    return detail
 
 
 def clutter(pixels: Pixels, pieces: int, rng: np.random.Generator) -> None:
@@ -80,12 +82,11 @@ def clutter(pixels: Pixels, pieces: int, rng: np.random.Generator) -> None:
         if across < 2 or tall < 2:
             continue
         inside = fill((across, tall), points - low)
-        down, right = np.mgrid[0:tall, 0:across].astype(np.float32) / max(across, tall)
-        kind = str(rng.choice(("plain", "stripes", "mottled")))
-        amount = textures(kind, right * 0.4, down * 0.4, rng)[..., None] * 0.5
-        colour = jitter(list(COLOURS.values())[int(rng.integers(len(COLOURS)))], 25, rng)
+        kind = ("plain", "stripes", "mottled")[int(rng.integers(3))]
+        amount = texture_on((across, tall), kind, rng, zoom=2.5)[..., None] * np.float32(0.5)
+        colour = jitter(_COLOURS[int(rng.integers(len(_COLOURS)))], 25, rng)
         window = pixels[low[1] : high[1], low[0] : high[0]]
-        window[inside] = np.clip(colour * (1 - amount) + 90 * amount, 0, 255).astype(np.uint8)[inside]
+        window[inside] = as_pixels(colour + (90 - colour) * amount)[inside]
 
 
 def _shape(rng: np.random.Generator) -> Points:
@@ -102,10 +103,8 @@ def _shape(rng: np.random.Generator) -> Points:
 def stray_part(pixels: Pixels, part: Part, radius: float, rng: np.random.Generator) -> None:
     """Draw a part that sits on no body: whoever looks for parts alone is misled."""
     height, width = pixels.shape[:2]
-    centre = rng.uniform(radius, np.maximum((width - radius, height - radius), radius + 1))
-    outline = ellipse(*centre, radius, radius, corners=int(rng.choice((4, 6, 24))))
-    patch, mask = paint_part(outline, (width, height), part, rng)
-    pixels[mask] = patch[mask]
+    x, y = (float(rng.uniform(radius, max(side - radius, radius + 1))) for side in (width, height))
+    stamp(pixels, ellipse(x, y, radius, radius, corners=(4, 6, 24)[int(rng.integers(3))]), part, rng)
 
 
 def twigs(pixels: Pixels, count: int, rng: np.random.Generator) -> None:

@@ -96,7 +96,9 @@ def _cat(rng: np.random.Generator) -> Body:
 def _car(rng: np.random.Generator) -> Body:
     roof, front, back = rng.uniform(-0.62, -0.42), rng.uniform(0.3, 0.5), rng.uniform(-0.6, -0.35)
     hull = _polygon((-1, 0.38), (-1, -0.02), (back - 0.2, -0.1), (back, roof), (front, roof), (front + 0.3, -0.06))
-    window = _polygon((back - 0.06, -0.12), (back + 0.06, roof + 0.1), (front - 0.04, roof + 0.1), (front + 0.14, -0.12))
+    window = _polygon(
+        (back - 0.06, -0.12), (back + 0.06, roof + 0.1), (front - 0.04, roof + 0.1), (front + 0.14, -0.12)
+    )
     wheels = [Piece(ellipse(x, 0.4, 0.22, 0.22), colour=(38, 38, 42)) for x in (-0.58, 0.6)]
     hubs = [Piece(ellipse(x, 0.4, 0.09, 0.09, corners=8), colour=(170, 170, 175)) for x in (-0.58, 0.6)]
     return Body(

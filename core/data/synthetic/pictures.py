@@ -9,7 +9,7 @@ import numpy as np
 
 from core.data.synthetic.backgrounds import CAMOUFLAGE, SETTINGS
 from core.data.synthetic.scenes import Scene, Style, Wanted, compose
-from core.data.synthetic.species import COLOURS, FAMILIES, Species, catalogue, part
+from core.data.synthetic.species import COLOURS, FAMILIES, PARTS, Species, catalogue, part
 from core.data.synthetic.sprites import Look
 from core.data.synthetic.world import World
 from core.seeding import derive
@@ -90,4 +90,4 @@ def _shape(longer: int, least: float, rng: np.random.Generator) -> tuple[int, in
 def _anyone(family: str, rng: np.random.Generator) -> Species:
     """An individual of the family with any part, texture and colour."""
     names = list(COLOURS)
-    return Species(family, part(int(rng.integers(30))), "plain", names[int(rng.integers(len(names)))])
+    return Species(family, part(int(rng.integers(PARTS))), "plain", names[int(rng.integers(len(names)))])

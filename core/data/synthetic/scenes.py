@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.data.synthetic import backgrounds
 from core.data.synthetic.species import Part, Species
-from core.data.synthetic.sprites import Look, Mask, Pixels, Sprite, draw
+from core.data.synthetic.sprites import Look, Mask, Pixels, Sprite, as_pixels, draw
 
 FINER = 2
 """Canvas pixels per image pixel along a side."""
@@ -158,5 +158,5 @@ def _box(mask: Mask) -> tuple[int, int, int, int] | None:
 def _photograph(pixels: Pixels, size: tuple[int, int], rng: np.random.Generator) -> Pixels:
     """Average down to the image's (width, height), with another exposure and some noise."""
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    exposed = (small - 128) * rng.uniform(0.75, 1.15) + 128 + rng.uniform(-18, 18)
-    return np.clip(exposed + rng.normal(0, 5, small.shape), 0, 255).astype(np.uint8)
+    exposed = (small - 128) * np.float32(rng.uniform(0.75, 1.15)) + np.float32(128 + rng.uniform(-18, 18))
+    return as_pixels(exposed + 5 * rng.standard_normal(small.shape, dtype=np.float32))

@@ -64,20 +64,22 @@ def draw(
 
     base = jitter(COLOURS[colour], 14, rng)
     pixels, mask = _paint_body(body, place, size, base, texture, rng)
-    patch, part = paint_part(
-        place(ellipse(*body.part, body.radius, body.radius, 90 if body.corners == 4 else 0, body.corners)), size, species.part, rng
-    )
+    turn = 90.0 if body.corners == 4 else 0.0
+    outline = place(ellipse(*body.part, body.radius, body.radius, turn, body.corners))
     if hidden:
-        patch = np.broadcast_to(np.asarray(base * 0.7, np.uint8), patch.shape)
-    pixels[part] = patch[part]
+        part = fill(size, outline)
+        pixels[part] = (base * 0.7).astype(np.uint8)
+    else:
+        part = stamp(pixels, outline, species.part, rng)
     mask |= part
     return Sprite(_outlined(pixels, mask), mask, part & (not hidden), colour)
 
 
 def jitter(colour: RGB, amount: float, rng: np.random.Generator) -> Floats:
-    """The colour, moved by a normal error of `amount` in each channel and one in common, as float32 [3]."""
-    moved = np.asarray(colour) + rng.normal(0, amount, 3) * 0.6 + rng.normal(0, amount)
-    return np.clip(moved, 0, 255).astype(np.float32)
+    """The colour, moved by normal errors in each channel and (of deviation `amount`) in common, as float32 [3]."""
+    common, *own = rng.standard_normal(4) * amount
+    moved = (colour[0] + common + 0.6 * own[0], colour[1] + common + 0.6 * own[1], colour[2] + common + 0.6 * own[2])
+    return np.array([min(max(value, 0), 255) for value in moved], np.float32)
 
 
 def _frame(body: Body, length: float, rng: np.random.Generator) -> tuple["_Place", tuple[int, int]]:
@@ -115,50 +117,72 @@ def fill(size: tuple[int, int], points: Points) -> Mask:
 def _paint_body(
     body: Body, place: _Place, size: tuple[int, int], base: Floats, texture: str, rng: np.random.Generator
 ) -> tuple[Pixels, Mask]:
-    width, height = size
-    down, right = np.mgrid[0:height, 0:width].astype(np.float32) / max(size)
-    second = base * 0.55 if base.mean() > 110 else base + 70
-    amount = textures(texture, right, down, rng)[..., None]
-    skin = base * (1 - amount) + second * amount
-    pixels = np.zeros((height, width, 3), np.float32)
-    mask = np.zeros((height, width), bool)
+    skin = base + (_second(base) - base) * texture_on(size, texture, rng)[..., None]
+    pixels = np.zeros((size[1], size[0], 3), np.float32)
+    mask = np.zeros((size[1], size[0]), bool)
     for piece in body.pieces:
         inside = fill(size, place(piece.points))
         pixels[inside] = skin[inside] * piece.tone if piece.colour is None else jitter(piece.colour, 8, rng)
         mask |= inside
+    right, down = coordinates(size)
     angle = rng.uniform(0, 2 * np.pi)
     light = 1 + 0.45 * (np.cos(angle) * (right - right.mean()) + np.sin(angle) * (down - down.mean()))
-    return np.clip(pixels * light[..., None], 0, 255).astype(np.uint8), mask
+    return as_pixels(pixels * light[..., None]), mask
 
 
-def textures(kind: str, right: Floats, down: Floats, rng: np.random.Generator) -> Floats:
-    """How much of the second colour each pixel has, 0 to 1, [H, W]; coordinates are fractions of the longer side."""
-    angle, phase, turns = rng.uniform(0, np.pi), rng.uniform(0, 6), rng.uniform(28, 44)
-    along = (np.cos(angle) * right + np.sin(angle) * down) * turns + phase
-    across = (np.cos(angle) * down - np.sin(angle) * right) * turns + phase
-    if kind == "stripes":
-        return (np.sin(along) > 0.2).astype(np.float32)
-    if kind == "spots":
-        return (np.sin(along) + np.sin(across) > 1.0).astype(np.float32)
-    if kind == "checks":
-        return (np.sin(along) * np.sin(across) > 0).astype(np.float32)
+def _second(base: Floats) -> Floats:
+    """The other colour of a body's texture: darker, or lighter where the first one is dark."""
+    return base * np.float32(0.55) if base.mean() > 110 else base + np.float32(70)
+
+
+def as_pixels(values: Floats) -> Pixels:
+    """Colours as uint8, clipped to 0 to 255."""
+    clipped: Pixels = np.clip(values, 0, 255).astype(np.uint8)
+    return clipped
+
+
+def coordinates(size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """x as [1, W] and y as [H, 1], in fractions of the longer side of (width, height)."""
+    longer = np.float32(max(size))
+    return np.arange(size[0], dtype=np.float32)[None] / longer, np.arange(size[1], dtype=np.float32)[:, None] / longer
+
+
+def texture_on(size: tuple[int, int], kind: str, rng: np.random.Generator, zoom: float = 1.0) -> Floats:
+    """How much of the second colour each pixel of (width, height) has, 0 to 1, as [H, W]."""
+    amount = np.zeros((size[1], size[0]), np.float32)
+    if kind == "plain":
+        return amount
     if kind == "mottled":
         coarse = rng.random((9, 9), dtype=np.float32)
-        return np.clip(cv2.resize(coarse, right.shape[::-1], interpolation=cv2.INTER_LINEAR) * 1.6 - 0.3, 0, 1)
-    assert kind == "plain", kind
-    return np.zeros_like(right)
+        amount[:] = np.clip(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR) * 1.6 - 0.3, 0, 1)
+        return amount
+    right, down = coordinates(size)
+    angle, phase, turns = rng.uniform(0, np.pi), rng.uniform(0, 6), rng.uniform(28, 44) / zoom
+    along = np.sin((np.cos(angle) * right + np.sin(angle) * down) * turns + phase)
+    if kind == "stripes":
+        amount[along > 0.2] = 1
+        return amount
+    across = np.sin((np.cos(angle) * down - np.sin(angle) * right) * turns + phase)
+    assert kind in ("spots", "checks"), kind
+    amount[along + across > 1.0 if kind == "spots" else along * across > 0] = 1
+    return amount
 
 
-def paint_part(outline: Points, size: tuple[int, int], part: Part, rng: np.random.Generator) -> tuple[Pixels, Mask]:
-    """The part within its outline on a canvas of (width, height): pixels [H, W, 3], meaningful inside the mask."""
-    mask = fill(size, outline)
+def stamp(pixels: Pixels, outline: Points, part: Part, rng: np.random.Generator) -> Mask:
+    """Draw the part within its outline onto pixels [H, W, 3]; return where it is, as [H, W]."""
+    height, width = pixels.shape[:2]
+    mask = fill((width, height), outline)
     centre = outline.mean(axis=0)
     radius = float(np.sqrt(((outline - centre) ** 2).sum(axis=1)).mean())
-    grid = np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), axis=-1) + 0.5  # [H, W, 2] in x, y
-    local = (grid - centre) @ rotation(rng.uniform(-20, 20)) / radius
-    second = _pattern(part.pattern, local[..., 0], local[..., 1])
+    x0, y0 = np.clip(np.floor(centre - radius - 1), 0, (width, height)).astype(int)
+    x1, y1 = np.clip(np.ceil(centre + radius + 1), 0, (width, height)).astype(int)
+    right, down = np.arange(x0, x1)[None] + 0.5 - centre[0], np.arange(y0, y1)[:, None] + 0.5 - centre[1]
+    turn = rotation(rng.uniform(-20, 20)) / radius
+    second = _pattern(part.pattern, right * turn[0, 0] + down * turn[1, 0], right * turn[0, 1] + down * turn[1, 1])
     colours = [jitter(colour, 10, rng) for colour in part.colours]
-    return np.where(second[..., None], colours[1], colours[0]).astype(np.uint8), mask
+    window, inside = pixels[y0:y1, x0:x1], mask[y0:y1, x0:x1]
+    window[inside] = as_pixels(np.where(second[..., None], colours[1], colours[0]))[inside]
+    return mask
 
 
 def _pattern(kind: str, x: Points, y: Points) -> Mask:

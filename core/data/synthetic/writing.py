@@ -26,4 +26,6 @@ def write(world: World, folder: Path) -> None:
                 progress.advance(task)
             if not console.is_terminal:
                 took = time.monotonic() - start
-                console.print(f"world {world.name}: {album.name}, {album.pictures} pictures in {took:.1f} s", soft_wrap=True)
+                console.print(
+                    f"world {world.name}: {album.name}, {album.pictures} pictures in {took:.1f} s", soft_wrap=True
+                )
