@@ -93,6 +93,11 @@ def max_box_acc_v2(
     """MaxBoxAccV2 of score maps [N, H, W]. Arguments and errors as for `localize`."""
     truth = _check(maps, boxes, ids)
     best = np.stack([best_ious(score_map, known) for score_map, known in zip(maps, truth, strict=True)])  # [N, T]
+    return best_thresholds(best, ious)
+
+
+def best_thresholds(best: np.ndarray, ious: Sequence[float] = IOUS) -> MaxBoxAcc:
+    """MaxBoxAccV2 from `best_ious` of every image, [N, T]: what remains of maps that were seen one by one."""
     per_iou, thresholds = {}, {}
     for iou in ious:
         accuracy = 100 * (best >= iou).mean(axis=0)  # [T]
