@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from core.data.folders import file_names, folder_names, image_names
+from core.data.folders import file_names, folder_names, image_names, stem_of
 from core.data.imagenet_boxes import Boxes, metadata_boxes, xml_boxes
 from core.data.records import DataError, DataSet, ImageRecord
 
@@ -94,7 +94,7 @@ imagenet/localization/*.txt            optional: boxes of the val images (wsolev
         for name, images in files.items():
             base, label = folder / name, labels[name]
             for image in images:
-                found, size = ((), None) if boxes is None else boxes[Path(image).stem]
+                found, size = ((), None) if boxes is None else boxes[stem_of(image)]
                 records.append(ImageRecord(f"{name}/{image}", base / image, label, found, size))
         return tuple(records)
 
@@ -103,7 +103,7 @@ imagenet/localization/*.txt            optional: boxes of the val images (wsolev
         folder = root / self.folder / self.boxes
         if not folder.is_dir():
             return None
-        classes = {Path(image).stem: name for name, images in files.items() for image in images}
+        classes = {stem_of(image): name for name, images in files.items() for image in images}
         if (count := sum(map(len, files.values()))) != len(classes):
             raise DataError(f"{folder}: boxes are found by file name, but only {len(classes)} of {count} names differ")
         read = metadata_boxes if (folder / "localization.txt").is_file() else xml_boxes

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core.data.folders import stem_of
 from core.data.parsing import integer, number, read_annotation, rows
 from core.data.records import Box, DataError
 
@@ -21,11 +22,11 @@ def metadata_boxes(folder: Path, classes: dict[str, str]) -> Boxes:
         width, height = (integer(value, where, name) for value, name in zip(values, ("width", "height"), strict=True))
         if width <= 0 or height <= 0:
             raise DataError(f"{where}: width and height must be positive, came {width} x {height}")
-        sizes[Path(image).stem] = (width, height)
+        sizes[stem_of(image)] = (width, height)
     boxes: dict[str, list[Box]] = {stem: [] for stem in classes}
     localization = folder / "localization.txt"
     for where, (image, *values) in rows(localization, "<image id>,<x0>,<y0>,<x1>,<y1>", ","):
-        stem = Path(image).stem
+        stem = stem_of(image)
         if stem not in boxes:
             continue
         if stem not in sizes:
@@ -72,7 +73,7 @@ def _check_labels(path: Path, classes: dict[str, str]) -> None:
     folders: dict[str, str] = {}
     labels: dict[str, str] = {}
     for where, (image, label) in rows(path, "<image id>,<label>", ","):
-        folder = classes.get(Path(image).stem)
+        folder = classes.get(stem_of(image))
         if folder is None:
             continue
         if folders.setdefault(label, folder) != folder or labels.setdefault(folder, label) != label:
