@@ -1,0 +1,96 @@
+"""`python -m eval table TABLE`: prints a table from the results that are there, and writes it as Markdown and CSV."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.errors import EvalError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; exit code 2 with a message for wrong input."""
+    parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    table = commands.add_parser("table", help="print a table and write runs/tables/NAME.md and .csv")
+    table.add_argument("table", help="a table file, or the name of one in configs/tables")
+    table.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: %(default)s)")
+    table.add_argument("--rows", type=_words, default=[], help="rows to print, by name or key, with commas")
+    table.add_argument("--columns", type=_words, default=[], help="columns to print, by name or key, with commas")
+    table.add_argument("--seeds", type=_numbers, default=[], help="seeds instead of the table's own, with commas")
+    args = parser.parse_args(argv)
+    try:
+        _table(args)
+    except EvalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _table(args: argparse.Namespace) -> None:
+    """The files hold the whole table whatever is printed."""
+    from eval.load import find_references, find_table, load
+    from eval.references import References
+    from eval.render import View, as_csv, coloured, markdown, text
+    from eval.report import collect, planned
+    from eval.table import Table
+
+    path = find_table(args.table)
+    table = load(path, Table).select(seeds=args.seeds)
+    shown = table.select(args.rows, args.columns)
+    references = load(find_references(table.references, path), References) if table.references else None
+    report = collect(table, args.runs, references)
+    commands = [cell.get("command", ()) for cell in planned(table, args.runs).values()]
+    roots = {command[command.index("--data-root") + 1] for command in commands if "--data-root" in command}
+    make = _make(args, path, roots.pop() if len(roots) == 1 else None)
+
+    folder = args.runs / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = View(report, table.rows, table.columns, make)
+    _write(folder / f"{table.name}.md", markdown(whole))
+    _write(folder / f"{table.name}.csv", as_csv(whole))
+
+    view = View(report, shown.rows, shown.columns, make)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(coloured(view))
+    else:
+        sys.stdout.write(text(view))
+    sys.stdout.write(f"\nWritten: {folder / table.name}.md, {folder / table.name}.csv\n")
+
+
+def _make(args: argparse.Namespace, path: Path, data: str | None) -> tuple[str, ...]:
+    """The command that makes the table's cells, with the data root of the last launch."""
+    words = ["make", "transfer-all", f"TABLE={path.stem if path.parent.name == 'tables' else path}"]
+    if data:
+        words.append(f"DATA={data}")
+    if args.seeds:
+        words.append(f"SEEDS={','.join(map(str, args.seeds))}")
+    if args.runs != Path("runs"):
+        words.append(f"RUNS={args.runs}")
+    return tuple(words)
+
+
+def _write(path: Path, content: str) -> None:
+    """All or nothing: a disk that is full leaves the old file."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise EvalError(f"{path}: cannot be written: {error}") from None
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in _words(text)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
