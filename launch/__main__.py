@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from core.config import find
 from core.errors import UserError
 from eval.errors import EvalError
-from eval.table import cells
+from eval.load import find_table, load
+from eval.table import Table, cells
 from launch import plan, report
 from launch.machine import slots
-from launch.plan import PlannedCell, Source
+from launch.plan import STAGES, PlannedCell, Source
 from launch.pool import Pool, PoolError
 from launch.progress import watcher
 from launch.run import Ended, Fate, Launch
-from launch.tables import load_table
 from launch.worker import PRELOAD
 
 
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(prog="python -m launch", description=__doc__)
-    found.add_argument("table", help="a table file, or its name: configs/tables/quick.py, tables/quick, quick")
+    found.add_argument("table", help="a table file, or the name of one in configs/tables")
     found.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     found.add_argument("--data-root", type=Path, help="folder of the data sets (default: as the configs say)")
     found.add_argument(
@@ -65,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--columns", type=_words, default=[], help="columns to run, the same way (default: all)")
     found.add_argument("--seeds", type=_seeds, default=(), help="seeds instead of the table's: 0,1,2")
+    found.add_argument("--stage", choices=STAGES, help="only the cells of this stage, and those that they need")
     found.add_argument("--jobs", type=_positive, help="cells at once (default: one per GPU, else one per CPU core)")
     found.add_argument(
         "--dry-run", action="store_true", help="list the cells and what they need; run and write nothing"
@@ -77,11 +77,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _main(args: argparse.Namespace) -> int:
     source = Source(_table_file(args.table), args.runs, args.data_root, args.seeds)
-    whole = load_table(source.table, args.seeds)
+    whole = load(source.table, Table).select(seeds=args.seeds)
     chosen = whole.select(args.rows, args.columns)
     resolved = plan.get(whole.name, source, write=not args.dry_run, say=_say)
-    keys = {cell.key for cell in cells(chosen)}
-    todo = [cell for cell in resolved.cells if cell.key in keys]
+    todo = _chosen(resolved.cells, {cell.key for cell in cells(chosen)}, args.stage)
     if args.dry_run:
         _say(report.dry_run(chosen.name, todo, args.runs))
         return 0
@@ -93,8 +92,21 @@ def _main(args: argparse.Namespace) -> int:
     if stop.times:
         _say(f"stopped by {signal.Signals(stop.number).name}; the same command goes on from here")
         return 128 + stop.number
-    _print_table(args, source)
-    return 0 if all(ended.fate in (Fate.DONE, Fate.SKIPPED) for ended in ends) else 1
+    failed = any(ended.fate not in (Fate.DONE, Fate.SKIPPED) for ended in ends)
+    if args.stage is not None:  # a part of the table has no table to show
+        _say(f"{sum(ended.fate in (Fate.DONE, Fate.SKIPPED) for ended in ends)} of {len(ends)} cells are done")
+        return int(failed)
+    printed = _print_table(args, source)
+    return 1 if failed else printed
+
+
+def _chosen(planned: Sequence[PlannedCell], keys: set[str], stage: str | None) -> list[PlannedCell]:
+    """The planned cells with these keys; with a stage, those of it and what they need."""
+    if stage is not None:
+        keys = {cell.key for cell in planned if cell.key in keys and cell.stage == stage}
+        for cell in reversed(planned):  # what is needed comes earlier
+            keys |= set(cell.needs) if cell.key in keys else set()
+    return [cell for cell in planned if cell.key in keys]
 
 
 def _launch(args: argparse.Namespace, todo: list[PlannedCell], stop: Stop) -> list[Ended]:
@@ -106,20 +118,19 @@ def _launch(args: argparse.Namespace, todo: list[PlannedCell], stop: Stop) -> li
         pool.close(hurry=lambda: stop.times > 1)
 
 
-def _print_table(args: argparse.Namespace, source: Source) -> None:
-    """Print the table and write its files: `python -m eval table`, in this process."""
+def _print_table(args: argparse.Namespace, source: Source) -> int:
+    """Print the table and write its files, as `python -m eval table` does; its exit code."""
     from eval.__main__ import main as evaluate
 
     words = ["table", str(source.table), "--runs", str(args.runs)]
     for option, values in (("--rows", args.rows), ("--columns", args.columns), ("--seeds", args.seeds)):
         words += [option, ",".join(map(str, values))] if values else []
-    evaluate(words)
+    return evaluate(words)
 
 
 def _table_file(name: str) -> Path:
     """The file of a table, relative to here where it lies below, as commands show it."""
-    bare = "/" not in name and not name.endswith(".py")
-    file = find(f"tables/{name}" if bare else name)
+    file = find_table(name).absolute()
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 

@@ -149,7 +149,7 @@ class Bars:
     def __enter__(self) -> "Bars":
         from rich.live import Live
 
-        self._live = Live(get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live = Live(get_renderable=self.render, refresh_per_second=4, transient=True)
         self._live.__enter__()
         return self
 
@@ -171,7 +171,8 @@ class Bars:
         """What runs now; drawn by the display's own clock."""
         self._running = tuple(running)
 
-    def _render(self) -> "RenderableType":
+    def render(self) -> "RenderableType":
+        """What stands at the bottom of the terminal now."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table

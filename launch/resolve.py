@@ -1,4 +1,4 @@
-"""Resolves a table's configs into a plan file: `python -m launch.resolve TABLE --out plan.json`; launch/plan.py runs it.
+"""Resolves a table's configs into a plan file: `python -m launch.resolve TABLE --out FILE`; launch/plan.py runs it.
 
 A process of its own, because configs import torch. A config that fails to load is an error of its own cells alone.
 """
@@ -16,9 +16,9 @@ from core.config import digest, load, plain
 from core.data.records import Need
 from core.errors import UserError
 from core.stage import Stage, cell_digest, fingerprint, upstream_digest
+from eval.load import load as load_table
 from eval.table import Cell, Table, cells
 from launch.plan import DataUse, Plan, PlannedCell, Source, watch
-from launch.tables import load_table
 from launch.worker import die_with_parent
 
 
@@ -76,6 +76,8 @@ class Resolver:
             return dataclasses.replace(bare, error=config)
         try:
             found = self._resolved(cell, config, bare)
+        except UserError as error:
+            found = dataclasses.replace(bare, error=f"{cell.config}: {error}")
         except Exception as error:  # a stage's own code, on one config: its cells alone are lost
             found = dataclasses.replace(bare, error=f"{cell.config}: {type(error).__name__}: {error}")
         self._digests[cell.key] = found.digest
@@ -99,7 +101,9 @@ class Resolver:
         images: int | None = None
         if missing is None:
             images = self._count(config.root, need)
-        elif not world:
+        elif world and config.world is not None:
+            images = config.world.images(need.data.name, need.split)
+        else:
             images = need.data.published(need.split)
         return DataUse(need.data.name, need.split, str(config.root), images, missing, world)
 
@@ -130,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seeds = tuple(int(word) for word in args.seeds.split(",") if word)
     source = Source(args.table, args.runs, args.data_root, seeds)
     try:
-        table = load_table(args.table, seeds)
+        table = load_table(args.table, Table).select(seeds=seeds)
         plan = Resolver(source, table, args.dry_run).plan()
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -1,4 +1,4 @@
-"""A process that has imported torch and forks a child for each cell: `python -m launch.worker`; launch/pool.py starts it.
+"""A process that has imported torch and forks a child for each cell: `python -m launch.worker`, run by launch/pool.py.
 
 Orders come as JSON lines on stdin: {"key", "module", "argv", "log", "threads"}. The child appends its output to `log`
 and calls `module`'s `main(argv)`. Events go as JSON lines to the worker's first stdout:
@@ -28,8 +28,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-# What the stages import anyway. torch._dynamo: the first optimizer step would import it, in every child anew.
-PRELOAD = ("torch", "torch._dynamo", "torchvision", "timm", "lightning_fabric", "safetensors.torch", "tyro", "cv2")
+# What the stages import anyway: seconds and hundreds of megabytes, once instead of in every child.
+PRELOAD = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors.torch", "tyro", "cv2")
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.05  # seconds between looks at the child
 

@@ -103,6 +103,20 @@ class World:
         """Where this world stands unless told otherwise: data/world_<name>."""
         return Path("data") / f"world_{self.name}"
 
+    def images(self, data: str, split: str) -> int | None:
+        """How many images a split of a data set, by its name, will have; None for one that no world has."""
+        counts = {
+            ("ImageNet", "train"): self.imagenet_classes * self.imagenet_train,
+            ("ImageNet", "val"): self.imagenet_classes * self.imagenet_val,
+            ("CUB-200-2011", "train"): self.cub_classes * self.cub_train,
+            ("CUB-200-2011", "test"): self.cub_classes * self.cub_test,
+            ("VOC", "train"): self.voc_trainval,
+            ("VOC", "test"): self.voc_test,
+            ("COCO captions", "train"): self.coco_train,
+            ("COCO captions", "val"): self.coco_val,
+        }
+        return counts.get((data, split))
+
     def ensure(self, root: Path) -> None:
         """Write the world to the folder `root`, unless it is there already.
 
