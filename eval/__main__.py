@@ -32,7 +32,7 @@ def _table(args: argparse.Namespace) -> None:
     """The files hold the whole table whatever is printed."""
     from eval.load import find_references, find_table, load
     from eval.references import References
-    from eval.render import View, as_csv, coloured, markdown, text
+    from eval.render import View, as_csv, below, coloured, markdown, text
     from eval.report import collect, planned
     from eval.table import Table
 
@@ -56,6 +56,7 @@ def _table(args: argparse.Namespace) -> None:
         from rich.console import Console
 
         Console().print(coloured(view))
+        sys.stdout.write(below(view))
     else:
         sys.stdout.write(text(view))
     sys.stdout.write(f"\nWritten: {folder / table.name}.md, {folder / table.name}.csv\n")

@@ -12,12 +12,12 @@ C = TypeVar("C")
 
 def find_table(name: str) -> Path:
     """The file of a table, from its path or its name in configs/tables; EvalError with the tables there are."""
-    named = CONFIGS / "tables" / f"{name.removeprefix('tables/').removesuffix('.py')}.py"
-    for path in (Path(name), named):
+    tables = CONFIGS / "tables"
+    for path in (Path(name), tables / f"{name.removeprefix('tables/')}.py"):
         if path.is_file():
             return path
-    there = ", ".join(sorted(path.stem for path in named.parent.glob("*.py"))) or "none"
-    raise EvalError(f"no table {name!r}: neither a file nor a name in {named.parent}; there are {there}")
+    there = ", ".join(sorted(path.stem for path in tables.glob("*.py"))) or "none"
+    raise EvalError(f"no table {name!r}: neither a file nor a name in {tables}; there are {there}")
 
 
 def find_references(config: str, table: Path) -> Path:

@@ -15,6 +15,8 @@ class ReferenceColumn:
     values: Mapping[str, float]
     """Number of every row that the source has."""
     unit: str = "%"
+    decimals: int = 1
+    """How many the source prints."""
     notes: tuple[str, ...] = ()
     """What a reader has to know, such as sources that contradict each other."""
 

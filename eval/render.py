@@ -37,7 +37,7 @@ def text(view: View) -> str:
     """An aligned table with its notes, for logs and pipes."""
     grid = [[("",), *(_header(view, column) for column in view.columns)]]
     for row in view.rows:
-        grid.append([(row.name,), *(_lines(view.entry(row, column)) for column in view.columns)])
+        grid.append([(row.name,), *(_lines(view, row, column) for column in view.columns)])
     widths = [max(len(line) for cells in grid for line in cells[at]) for at in range(len(grid[0]))]
     lines = []
     for cells in grid:
@@ -45,12 +45,11 @@ def text(view: View) -> str:
             words = [cell[at] if at < len(cell) else "" for cell in cells]
             lines.append("  ".join(word.ljust(width) for word, width in zip(words, widths, strict=True)).rstrip())
         lines.append("-" * (sum(widths) + 2 * len(widths) - 2) if cells is grid[0] else "")
-    return "\n".join([*lines, *below(view), ""])
+    return "\n".join([*lines, below(view)])
 
 
 def coloured(view: View) -> "RenderableType":
-    """The same for a terminal: better than the baseline in green, worse in red, missing in yellow."""
-    from rich.console import Group
+    """The table alone for a terminal: better than the baseline in green, worse in red, missing in yellow."""
     from rich.table import Table
     from rich.text import Text
 
@@ -60,23 +59,29 @@ def coloured(view: View) -> "RenderableType":
         table.add_column(Text("\n".join(_header(view, column))))
     for row in view.rows:
         cells = []
-        for entry in (view.entry(row, column) for column in view.columns):
-            first, *rest = _lines(entry)
+        for column in view.columns:
+            entry, (first, *rest) = view.entry(row, column), _lines(view, row, column)
             plain = {None: "bold", True: "bold green", False: "bold red"}[entry.better]
             style = plain if entry.status in (Status.OK, Status.PARTIAL) else "yellow"
             cells.append(Text.assemble((first, style), *((f"\n{line}", "dim") for line in rest)))
         table.add_row(Text(row.name, "bold"), *cells)
-    return Group(table, Text("\n".join(below(view))))
+    return table
 
 
 def markdown(view: View) -> str:
     """A Markdown table with its notes."""
     header = ["", *("<br>".join(_header(view, column)) for column in view.columns)]
-    body = [[row.name, *("<br>".join(_lines(view.entry(row, c))) for c in view.columns)] for row in view.rows]
+    body = [[row.name, *("<br>".join(_lines(view, row, c)) for c in view.columns)] for row in view.rows]
     grid = [header, ["---"] * len(header), *body]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in grid]
-    notes = [f"    {line}" if line.startswith(view.make[0]) else f"{line}  " for line in below(view)]
-    return "\n".join([f"# {view.report.table.name}", "", *lines, "", *notes, ""]).replace("\n  \n", "\n\n")
+    lines = [f"# {view.report.table.name}", "", *lines, "", *(f"{note}  " for note in _notes(view))]
+    if commands := _commands(view):
+        lines += ["", "To make what is missing:", "", "```sh", *commands, "```"]
+    sources = [(column.name, view.report.reference(column)) for column in view.columns]
+    published = [f"- {name}: {reference.source}" for name, reference in sources if reference]
+    if published:
+        lines += ["", "Where the numbers to compare with stand:", "", *published]
+    return "\n".join([*lines, ""])
 
 
 def as_csv(view: View) -> str:
@@ -93,8 +98,14 @@ def as_csv(view: View) -> str:
     return out.getvalue()
 
 
-def below(view: View) -> list[str]:
+def below(view: View) -> str:
     """What stands below the table: how to read it, footnotes, what is wrong, and the commands for what is missing."""
+    commands = _commands(view)
+    lines = [*_notes(view), *(["", "To make what is missing:", *commands] if commands else [])]
+    return "\n".join([*lines, ""])
+
+
+def _notes(view: View) -> list[str]:
     table, references = view.report.table, view.report.references
     lines = []
     if table.baseline is not None:
@@ -107,8 +118,7 @@ def below(view: View) -> list[str]:
     for entry in entries:
         if entry.status in (Status.BROKEN, Status.STALE):
             lines.append(f"{entry.status}: {entry.row.name}, {entry.column.name}: {entry.reason}")
-    commands = _commands(view)
-    return [*lines, "", "To make what is missing:", *commands] if commands else lines
+    return lines
 
 
 def _commands(view: View) -> list[str]:
@@ -144,18 +154,21 @@ def _numbers(view: View) -> dict[str, int]:
     return {note: number for number, note in enumerate(notes, 1)}
 
 
-def _lines(entry: Entry) -> tuple[str, ...]:
+def _lines(view: View, row: Row, column: Column) -> tuple[str, ...]:
+    """What a cell of the table says: ours, and below it the references' number."""
+    entry, reference = view.entry(row, column), view.report.reference(column)
     if entry.mean is None:
         first = f"n/a: {entry.reason}" if entry.status is Status.NOT_APPLICABLE else entry.status.value
     else:
         spread = f" ± {entry.std:.2f}" if entry.std is not None else ""
-        delta = f" ({entry.delta:+.2f})" if entry.delta is not None else ""
-        first = f"{entry.mean:.2f}{spread}{delta}"
+        first = f"{entry.mean:.2f}{spread}{_bracketed(entry.delta, 2)}"
         if entry.status is not Status.OK:
             seeds = f", {entry.seeds} seed{'s' if entry.seeds > 1 else ''}" if entry.status is Status.PARTIAL else ""
             first += f" {entry.status}{seeds}"
-    if entry.paper is None:
+    if entry.paper is None or reference is None:
         return (first,)
-    return first, f"paper {entry.paper:g}" + (
-        "" if entry.paper_delta is None else f" ({round(entry.paper_delta, 2):+g})"
-    )
+    return first, f"paper {entry.paper:.{reference.decimals}f}{_bracketed(entry.paper_delta, reference.decimals)}"
+
+
+def _bracketed(delta: float | None, decimals: int) -> str:
+    return "" if delta is None else f" ({delta:+.{decimals}f})"

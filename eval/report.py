@@ -68,9 +68,14 @@ class Report:
     references: References | None
     entries: Mapping[tuple[str, str], Entry]
 
+    def reference(self, column: Column) -> ReferenceColumn | None:
+        """The published column to compare with, if there is one."""
+        return self.references.column(column.reference) if self.references and column.reference else None
+
     def notes(self, column: Column) -> tuple[str, ...]:
         """The references' footnotes on a column."""
-        return self.references.column(column.reference).notes if self.references and column.reference else ()
+        reference = self.reference(column)
+        return reference.notes if reference else ()
 
 
 def collect(table: Table, runs: Path, references: References | None = None) -> Report:

@@ -14,8 +14,11 @@ BEST = "The paper reports the best epoch, chosen on the validation set; here the
 NO_PROTOCOL = "The split of COCO that the paper used for captions is given as 120K / 40K images only."
 
 
-def column(source: str, baseline: float, mixup: float, cutout: float, cutmix: float, *notes: str) -> ReferenceColumn:
-    return ReferenceColumn(source, dict(zip(ROWS, (baseline, mixup, cutout, cutmix), strict=True)), notes=notes)
+def column(
+    source: str, baseline: float, mixup: float, cutout: float, cutmix: float, *notes: str, decimals: int = 1
+) -> ReferenceColumn:
+    values = dict(zip(ROWS, (baseline, mixup, cutout, cutmix), strict=True))
+    return ReferenceColumn(source, values, decimals=decimals, notes=notes)
 
 
 def caption(metric: str, baseline: float, mixup: float, cutout: float, cutmix: float, *notes: str) -> ReferenceColumn:
@@ -32,22 +35,26 @@ config = References(
             BEST,
             "CutMix's top-1 error is 21.40 in the paper and 21.60 in its repository's transfer table; the authors' code"
             " run by others gave 21.59 (best epoch) and 21.77 (last).",
+            decimals=2,
         ),
         "top5_error": column(
             "paper, table 3: ImageNet validation, top-5 error, 300 epochs",
             *(7.05, 6.40, 6.66, 5.92),
             BEST,
+            decimals=2,
         ),
         "imagenet_loc": column(
             "paper, table 9: ImageNet top-1 localization, CAM thresholded at .15 of its maximum",
             *(46.30, 45.84, 46.69, 47.25),
             "CutMix's ImageNet Loc is 47.25 in the paper and 46.25 in its repository's transfer table.",
             "Under MaxBoxAccV2 wsolevaluation finds no gain on ResNet-50: CutMix minus CAM is -0.4 on ImageNet.",
+            decimals=2,
         ),
         "cub_loc": column(
             "paper, table 9: CUB200-2011 top-1 localization, CAM thresholded at .15 of its maximum",
             *(49.41, 49.30, 52.78, 54.81),
             "Under MaxBoxAccV2 wsolevaluation finds no gain on ResNet-50: CutMix minus CAM is -0.2 on CUB.",
+            decimals=2,
         ),
         "voc_ssd": column(
             "paper, table 10: SSD300, trained on VOC07+12, mAP on VOC07 test",
@@ -66,7 +73,7 @@ config = References(
         "METEOR": caption("METEOR", 22.8, 22.9, 22.6, 23.1),
         "ROUGE": caption(
             *("ROUGE_L", 44.7, 47.9, 48.2, 49.0),
-            "The baseline's ROUGE of 44.7 stands far below the other rows and may be a misprint of 47.",
+            "The baseline's ROUGE of 44.7 stands far below the other rows and may be a misprint.",
         ),
         "CIDEr": caption("CIDEr", 71.2, 72.2, 74.1, 77.6),
     },
