@@ -113,7 +113,7 @@ def test_absent_numbers(runs: Path) -> None:
     assert (missing.status, missing.mean, missing.seeds) == (Status.MISSING, None, 0)
 
 
-def test_broken_and_stale_results_do_not_hide_the_rest(runs: Path) -> None:
+def test_broken_and_stale_results_do_not_hide_the_rest(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(runs, BARE, SSD, 0, 40.0)
     path.write_text('{"schema": 1, "st')
     (runs / "tables").mkdir()
@@ -124,6 +124,10 @@ def test_broken_and_stale_results_do_not_hide_the_rest(runs: Path) -> None:
     assert str(path) in entries["Bare", "VOC SSD mAP"].reason
     assert (entries["CutMix", "ImageNet error"].status, entries["CutMix", "ImageNet error"].mean) == ("stale", 29.0)
     assert entries["Baseline", "ImageNet error"].status is Status.OK
+    assert main(["table", str(runs.parent / "configs/tables/t.py"), "--runs", str(runs)]) == 0
+    out = capsys.readouterr().out
+    assert f"broken: Bare, VOC SSD mAP: {path}: not JSON" in out
+    assert "29.00 ± 2.83 (-2.00) stale" in out
 
 
 def test_unknown_references(runs: Path) -> None:
