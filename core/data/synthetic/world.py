@@ -44,7 +44,7 @@ class World:
     """Validation images a class, with boxes."""
     imagenet_size: int = 64
     """Width and height in pixels."""
-    imagenet_scale: tuple[float, float] = (0.42, 0.92)
+    imagenet_scale: tuple[float, float] = (0.5, 0.95)
     """Least and greatest length of an object, as a fraction of the image's side."""
 
     cub_classes: int = 10
@@ -74,13 +74,13 @@ class World:
     coco_objects: int = 3
     """Most objects in a picture with captions, at most 5."""
 
-    body_hint: float = 0.35
+    body_hint: float = 0.5
     """Probability that a body wears its class's own texture, and its own colour, rather than any."""
     hidden_part: float = 0.08
     """Probability that an object's part is turned away."""
     stray_part: float = 0.25
     """Probability of another class's part without a body in the background."""
-    clutter: int = 10
+    clutter: int = 8
     """Most shapes in a background that are no objects."""
 
     def __post_init__(self) -> None:
