@@ -1,10 +1,12 @@
 """`python -m launch TABLE`: runs the cells of a table that are not done yet, then prints the table."""
 
 import argparse
+import contextlib
+import fcntl
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return _main(args)
-    except (UserError, EvalError, PoolError) as error:
+    except (UserError, EvalError, PoolError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
@@ -79,11 +81,17 @@ def _main(args: argparse.Namespace) -> int:
     source = Source(_table_file(args.table), args.runs, args.data_root, args.seeds)
     whole = load(source.table, Table).select(seeds=args.seeds)
     chosen = whole.select(args.rows, args.columns)
-    resolved = plan.get(whole.name, source, write=not args.dry_run, say=_say)
-    todo = _chosen(resolved.cells, {cell.key for cell in cells(chosen)}, args.stage)
+    keys = {cell.key for cell in cells(chosen)}
     if args.dry_run:
-        _say(report.dry_run(chosen.name, todo, args.runs))
+        resolved = plan.get(whole.name, source, write=False, say=_say)
+        _say(report.dry_run(chosen.name, _chosen(resolved.cells, keys, args.stage), args.runs))
         return 0
+    with _only_one(whole.name, args.runs):
+        resolved = plan.get(whole.name, source, write=True, say=_say)
+        return _run(args, source, _chosen(resolved.cells, keys, args.stage))
+
+
+def _run(args: argparse.Namespace, source: Source, todo: list[PlannedCell]) -> int:
     began, stop = time.monotonic(), Stop()
     stop.install()
     ends = _launch(args, todo, stop)
@@ -98,6 +106,23 @@ def _main(args: argparse.Namespace) -> int:
         return int(failed)
     printed = _print_table(args, source)
     return 1 if failed else printed
+
+
+@contextlib.contextmanager
+def _only_one(name: str, runs: Path) -> Iterator[None]:
+    """Refuse a second launch of a table below the same runs: both would write the same folders."""
+    path = runs / "tables" / f".{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"table {name} is being launched already in {runs}; wait for that launch or stop it"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def _chosen(planned: Sequence[PlannedCell], keys: set[str], stage: str | None) -> list[PlannedCell]:
@@ -115,6 +140,8 @@ def _launch(args: argparse.Namespace, todo: list[PlannedCell], stop: Stop) -> li
         with watcher(todo, args.runs, len(pool.slots), sys.stdout) as shown:
             return Launch(todo, args.runs, pool, shown, args.force, lambda: stop.times > 0).run()
     finally:
+        if stop.times:
+            _say(f"stopping; what runs has {args.grace:g} s to end, a second signal ends it at once")
         pool.close(hurry=lambda: stop.times > 1)
 
 

@@ -17,7 +17,7 @@ def dry_run(name: str, cells: Sequence[PlannedCell], runs: Path) -> str:
     for place, cell in enumerate(cells, 1):
         lines += [*_cell_lines(f"[{place}/{len(cells)}]", cell, states[cell.key]), ""]
     lines += _totals(cells, states)
-    lines += _data_lines(cells)
+    lines += _missing_data(cells) or ["data: all there, or synthetic"]
     return "\n".join(lines)
 
 
@@ -35,7 +35,7 @@ def summary(ends: Sequence[Ended], seconds: float) -> str:
             lines += [f"  | {line}" for line in ended.tail]
     blocked = [ended for ended in ends if ended.fate is Fate.BLOCKED]
     lines += [""] * bool(blocked) + [f"blocked: {ended.cell.key} needs {ended.reason}" for ended in blocked]
-    return "\n".join(lines)
+    return "\n".join(lines + _missing_data(ended.cell for ended in ends if ended.fate is Fate.FAILED))
 
 
 _WORDS = {
@@ -81,7 +81,7 @@ def _totals(cells: Sequence[PlannedCell], states: dict[str, State]) -> list[str]
     return [*lines, f"images to process in the {len(todo)} cells that are not done: {known:,}{more}"]
 
 
-def _data_lines(cells: Iterable[PlannedCell]) -> list[str]:
+def _missing_data(cells: Iterable[PlannedCell]) -> list[str]:
     """Each missing data set once: what its splits lack, where it was looked for, the layout expected."""
     missing: dict[tuple[str, str], dict[str, str]] = {}
     for use in [use for cell in cells for use in cell.missing]:
@@ -92,7 +92,7 @@ def _data_lines(cells: Iterable[PlannedCell]) -> list[str]:
         # A message is what is missing, then the layout, which the splits share.
         parts = [message.partition("\n") for message in splits.values()]
         lines += _indent("\n".join(dict.fromkeys([first for first, _, _ in parts] + [rest for _, _, rest in parts])))
-    return lines or ["data: all there, or synthetic"]
+    return lines
 
 
 def _indent(text: str) -> list[str]:

@@ -117,7 +117,8 @@ class Launch:
             elif state is State.DONE:
                 self._settle(Ended(cell, Fate.SKIPPED))
             elif cell.missing:
-                self._settle(Ended(cell, Fate.FAILED, "\n".join(use.missing or "" for use in cell.missing)))
+                lacks = [(use.missing or "").partition("\n")[0] for use in cell.missing]
+                self._settle(Ended(cell, Fate.FAILED, " ".join(lacks)))
         self._settle_blocked()
 
     def _start_ready(self, weights: Mapping[str, float]) -> None:

@@ -193,7 +193,8 @@ def test_a_dry_run_lists_cells_and_missing_data_and_writes_nothing(tree: Path) -
     code, out, _ = launch(tree)
     assert code == 1
     assert sorted(calls(tree)) == ["runs/pretrain/a/seed0", "runs/pretrain/b/seed0"]
-    assert "failed: transfer/one/a/seed0: VOC, split 'train'" in out
+    assert "failed: transfer/one/a/seed0: VOC, split 'train': " in out
+    assert out.count("Expected below the data root") == 1
 
 
 def test_a_killed_launcher_leaves_nothing_running_and_the_next_goes_on(tree: Path) -> None:
@@ -214,6 +215,8 @@ def test_a_stopped_launch_ends_its_cells_and_says_how_to_go_on(tree: Path, numbe
     config(tree, "pretrain/a", "do='time.sleep(60)'")
     process = start(tree, "--jobs", "1")
     pid = _pid_of(tree, "runs/pretrain/a/seed0")
+    code, said, _ = launch(tree)
+    assert (code, "being launched already" in said) == (2, True)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + number
