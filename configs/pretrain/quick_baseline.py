@@ -23,7 +23,7 @@ config = Pretrain(
     augmentation=Augmentation(min_area=0.25),
     mixing=NoMixing(),
     recipe=Recipe(
-        epochs=15,
+        epochs=25,
         batch_size=128,
         optimizer=SGD(lr=0.4, momentum=0.9, weight_decay=5e-4, nesterov=True),
         schedule=Cosine(),

@@ -1,0 +1,13 @@
+"""CutMix row of the table `real_mini`: the baseline's training and nothing else changed.
+
+Source: `mini_baseline`, and `pretrain/mixing/cutmix.py` for the method.
+Command: `python -m pretrain configs/pretrain/mini_cutmix.py --data-root FOLDER`
+Expected: docs/real_mini.md.
+"""
+
+from dataclasses import replace
+
+from configs.pretrain.mini_baseline import config as baseline
+from pretrain.mixing.cutmix import CutMix
+
+config = replace(baseline, mixing=CutMix(alpha=1.0))
