@@ -1,6 +1,7 @@
 """Write a synthetic world: python -m core.data.synthetic [--root DIR] [--seed 1] [--imagenet-train 50] ..."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +20,10 @@ class Command:
     world: tyro.conf.OmitArgPrefixes[World] = field(default_factory=World)
 
 
-def main() -> int:
-    """Run the command line; returns the exit code: 0, or 2 for what the user can put right."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line (default: the process's); returns the exit code: 0, or 2 for what the user can put right."""
     try:
-        command = tyro.cli(Command, prog="python -m core.data.synthetic", description=Command.__doc__)
+        command = tyro.cli(Command, prog="python -m core.data.synthetic", description=Command.__doc__, args=argv)
         root = command.root or command.world.default_root()
         command.world.ensure(root)
     except UserError as error:

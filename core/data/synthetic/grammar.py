@@ -55,7 +55,8 @@ class Thing:
 
 
 def captions(things: Sequence[Thing], setting: str) -> tuple[str, str, str, str, str]:
-    """Five different sentences about at least one thing in that setting."""
+    """Five different sentences about at least one thing in that setting; things are listed from left to right."""
+    things = sorted(things, key=lambda thing: thing.x)
     here, there = PLACES[setting]
     coloured = _listed(things, colours=True)
     plain = _listed(things, colours=False)
@@ -70,12 +71,12 @@ def captions(things: Sequence[Thing], setting: str) -> tuple[str, str, str, str,
 
 
 def _relation(things: Sequence[Thing]) -> str:
-    """Where a single thing is, or where the first two are to each other."""
-    first = things[0]
-    if len(things) == 1:
+    """Where a single thing is, or where the largest is to the next."""
+    first, *others = sorted(things, key=lambda thing: -thing.area)
+    if not others:
         side = "left" if first.x < 0.4 else "right" if first.x > 0.6 else "middle"
         return f"{_article(first.size, first.colour, first.noun)} in the {side} of the image"
-    second = things[1]
+    second = others[0]
     across, down = second.x - first.x, second.y - first.y
     if abs(across) >= abs(down):
         where = "to the left of" if across > 0 else "to the right of"
