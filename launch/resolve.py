@@ -96,16 +96,18 @@ class Resolver:
         return dataclasses.replace(found, digest=cell_digest(config, self._fingerprint(config), upstream))
 
     def _use(self, config: Stage, need: Need) -> DataUse:
-        world = config.data_root is None and config.world is not None
+        world = config.world if config.data_root is None else None
+        if world is not None:
+            world.there(config.root)  # refuses another world in its folder, in a dry run too
         missing = need.data.missing(config.root, need.split)
         images: int | None = None
         if missing is None:
             images = self._count(config.root, need)
-        elif world and config.world is not None:
-            images = config.world.images(need.data.name, need.split)
+        elif world is not None:
+            images = world.images(need.data.name, need.split)
         else:
             images = need.data.published(need.split)
-        return DataUse(need.data.name, need.split, str(config.root), images, missing, world)
+        return DataUse(need.data.name, need.split, str(config.root), images, missing, world is not None)
 
     def _count(self, root: Path, need: Need) -> int:
         key = str((root, need))

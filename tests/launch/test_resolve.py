@@ -13,6 +13,7 @@ from core.data.imagenet import ImageNet
 from core.data.records import Need
 from core.data.synthetic import World
 from core.data.voc import VOC
+from core.errors import UserError
 from core.stage import cell_digest, fingerprint
 from eval.table import Column, Row, Table
 from launch.plan import Plan, PlannedCell, Source
@@ -80,6 +81,14 @@ def test_a_world_is_counted_before_it_is_written_and_written_once(configs: Path)
     assert after.digest is not None
     assert Plan("t", (after,)).reusable
     assert not Plan("t", (before,)).reusable
+
+
+def test_another_world_in_its_folder_is_said_in_a_dry_run_too(configs: Path) -> None:
+    (configs / "transfer/voc.py").write_text(CONFIG.format(fields=WORLD))
+    replace(TINY, clutter=TINY.clutter + 1).ensure(TINY.default_root())
+    assert "holds another synthetic world" in (resolve(TIMM, dry_run=True)[KEY].error or "")
+    with pytest.raises(UserError, match="holds another synthetic world"):
+        resolve(TIMM)
 
 
 def test_digests_are_those_of_the_stages_own_command(configs: Path) -> None:

@@ -125,11 +125,11 @@ class World:
         Raises:
             UserError: another world, or something else, is in that folder.
         """
-        if self._there(root):
+        if self.there(root):
             return
         root.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(root.with_name(f".{root.name}.lock")):
-            if self._there(root):
+            if self.there(root):
                 return
             from core.data.synthetic.writing import write
 
@@ -148,7 +148,7 @@ class World:
         mark: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **dataclasses.asdict(self)}))
         return mark
 
-    def _there(self, root: Path) -> bool:
+    def there(self, root: Path) -> bool:
         """Whether this very world is finished in that folder; UserError where something else is."""
         advice = "choose another folder, or delete this one"
         try:
