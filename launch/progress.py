@@ -121,8 +121,8 @@ class Lines:
             return
         for cell in running:
             snapshot = Snapshot.read(self.runs / cell.cell.key)
-            what = snapshot.text() if snapshot else "starting"
-            self._say(f"running {cell.cell.key} for {duration(now - cell.since)}: {what}")
+            what = f": {snapshot.text()}" if snapshot else ""
+            self._say(f"running {cell.cell.key} for {duration(now - cell.since)}{what}")
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
@@ -173,21 +173,25 @@ class Bars:
 
     def render(self) -> "RenderableType":
         """What stands at the bottom of the terminal now."""
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
+        from rich.text import Text
 
         grid = Table.grid(padding=(0, 1))
-        grid.add_row("[bold]cells", ProgressBar(len(self.cells), len(self._ended), width=30), self._summary())
+        for ratio in (4, None, 5):
+            grid.add_column(no_wrap=True, overflow="ellipsis", ratio=ratio)
+
+        def add(name: str, total: float, done: float, text: str) -> None:
+            grid.add_row(Text(name), ProgressBar(max(total, 1), done, width=20), Text(text))
+
+        add("cells", len(self.cells), len(self._ended), self._summary())
         for running in self._running:
             snapshot = Snapshot.read(self.runs / running.cell.key)
-            took = duration(time.monotonic() - running.since)
             if snapshot is None:
-                grid.add_row(running.cell.key, ProgressBar(1, 0, width=30), f"starting, {took}")
+                add(running.cell.key, 1, 0, f"running for {duration(time.monotonic() - running.since)}")
             else:
-                bar = ProgressBar(max(snapshot.total, 1), snapshot.done, width=30)
-                grid.add_row(running.cell.key, bar, snapshot.text())
-        return Group(grid)
+                add(running.cell.key, snapshot.total, snapshot.done, snapshot.text())
+        return grid
 
     def _summary(self) -> str:
         now = time.monotonic()

@@ -68,11 +68,15 @@ def test_bars_show_the_table_and_each_running_cell(tmp_path: Path, cell: Make, m
     assert isinstance(shown, Bars)
     shown.ended(Ended(cells[0], Fate.DONE, "", 10.0, 2**29))
     shown.tick([Running(cells[1], 0, time.monotonic()), Running(cells[2], 1, time.monotonic())])
+    for width in (40, 160):  # one line each, however narrow
+        narrow = Console(width=width, file=(drawn := io.StringIO()))
+        narrow.print(shown.render())
+        assert len(drawn.getvalue().splitlines()) == 3
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(shown.render())
     text = console.export_text()
     assert "1/3 settled after 0 s, about 10 s left" in text
-    assert "starting, 0 s" in text
+    assert "running for 0 s" in text
     assert "train 1,024/5,000 images, loss 1.500, 412 images/s" in text
 
 
