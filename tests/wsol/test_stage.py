@@ -167,7 +167,7 @@ def test_a_head_of_other_classes_has_no_number_but_a_reason(root: Path, classes:
 
 def test_weights_that_are_not_finite_are_named_by_image(root: Path) -> None:
     config = _config(cam=Drawn(low=float("nan")))
-    with pytest.raises(UserError, match=r"^2: its score map holds NaN"):
+    with pytest.raises(UserError, match=r"Bird_0002\.jpg: its score map holds NaN"):
         execute(config, _job(root, config))
 
 
