@@ -5,7 +5,7 @@ import torch
 
 from core.data.records import DataError, SceneRecord
 from tests.transfer.detection_cases import scenes
-from transfer.tasks.detection_data import Fit, Scenes, Square, collate, flip, ssd_augmentation
+from transfer.tasks.detection_data import Fit, Scenes, Square, SSDAugmentation, collate, flip
 
 
 def test_sizes_of_the_two_protocols() -> None:
@@ -43,7 +43,7 @@ def test_flip_mirrors_image_and_boxes_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("index", [0, 3])
 def test_ssd_augmentation_keeps_boxes_inside_and_never_fails(tmp_path: Path, index: int) -> None:
-    data = Scenes(scenes(tmp_path), None, ssd_augmentation(64))
+    data = Scenes(scenes(tmp_path), None, SSDAugmentation().build(64))
     counts = set()
     for seed in range(30):
         torch.manual_seed(seed)
@@ -60,7 +60,7 @@ def test_ssd_augmentation_keeps_boxes_inside_and_never_fails(tmp_path: Path, ind
 
 def test_samples_are_a_function_of_the_seed_and_of_no_cache(tmp_path: Path) -> None:
     records = scenes(tmp_path)
-    plain, cached = (Scenes(records, None, ssd_augmentation(48), cache=c) for c in (False, True))
+    plain, cached = (Scenes(records, None, SSDAugmentation().build(48), cache=c) for c in (False, True))
     for _ in range(2):  # the second time the cache answers
         for index in range(3):
             torch.manual_seed(index)

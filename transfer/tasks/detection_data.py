@@ -148,21 +148,35 @@ def flip() -> Any:
     return v2.RandomHorizontalFlip(0.5)
 
 
-def ssd_augmentation(side: int) -> Any:
-    """SSD's augmentation (Liu et al., arXiv 1512.02325, sec. 3.6 and its released code), ending in a square.
+@dataclass(frozen=True)
+class SSDAugmentation:
+    """SSD's augmentation (Liu et al., arXiv 1512.02325, sec. 2.2 and 3.6), ending in a square.
 
-    Colour distortion, zooming out up to 4 times with probability 1/2, a crop whose overlap with an object is at least
-    .1, .3, .7 or .9, or any, or no crop at all, a flip. Objects whose centre is cropped away are dropped, so an image
-    may end with none. ssd.pytorch lists the same overlaps but its test for them never refuses a crop (it compares with
-    an infinite upper limit); the paper's rule is used here.
+    Colours are distorted, the image is zoomed out and cropped, flipped, resized. Objects whose centre is cropped away
+    are dropped, so an image may end with none. ssd.pytorch lists the same overlaps for its crops, but its test for them
+    never refuses one (it compares with an infinite upper limit); the paper's rule is used here.
     """
-    return v2.Compose(
-        [
-            v2.RandomPhotometricDistort(),
-            v2.RandomZoomOut(fill=list(FILL), side_range=(1.0, 4.0), p=0.5),
-            v2.RandomIoUCrop(sampler_options=[1.0, 0.1, 0.3, 0.7, 0.9, 0.0]),
-            v2.RandomHorizontalFlip(0.5),
-            v2.Resize([side, side], antialias=True),
-            v2.SanitizeBoundingBoxes(min_size=1.0),
-        ]
-    )
+
+    colours: bool = True
+    """Whether brightness, contrast, saturation, hue and the order of channels vary."""
+    zoom: float = 4.0
+    """Largest canvas around the image, in sides of the image, with probability 1/2; 1: none."""
+    overlaps: tuple[float, ...] = (0.1, 0.3, 0.7, 0.9, 0.0, 1.0)
+    """IoU with an object that a crop must have, one drawn for each image; 1 means no crop. Empty: never a crop."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if self.zoom < 1:
+            raise ValueError(f"SSDAugmentation: zoom: expected 1 (none) or more, got {self.zoom}")
+
+    def build(self, side: int) -> Any:
+        """The torchvision v2 transform of {"image", "boxes", "labels"} to squares of `side` pixels."""
+        steps: list[Any] = []
+        if self.colours:
+            steps.append(v2.RandomPhotometricDistort())
+        if self.zoom > 1:
+            steps.append(v2.RandomZoomOut(fill=list(FILL), side_range=(1.0, self.zoom), p=0.5))
+        if self.overlaps:
+            steps.append(v2.RandomIoUCrop(sampler_options=list(self.overlaps)))
+        resize = v2.Resize([side, side], antialias=True)
+        return v2.Compose([*steps, flip(), resize, v2.SanitizeBoundingBoxes(min_size=1.0)])

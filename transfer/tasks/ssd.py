@@ -7,7 +7,7 @@ Maps are read from layer2, layer3, layer4 and from extra blocks that halve the m
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torchvision.models.detection.ssd import SSD as TorchvisionSSD
 from core.backbone import Backbone
 from core.resnet import Trunk
 from transfer.tasks.detection import Detection
-from transfer.tasks.detection_data import Scenes, Square, ssd_augmentation
+from transfer.tasks.detection_data import Scenes, Square, SSDAugmentation
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class SSD(Detection):
     """Length that layer2's channel vectors are brought to, times a learned scale. None: taken as they are."""
     extra_norms: bool = False
     """BatchNorm in the extra blocks (the original has none)."""
+    augmentation: SSDAugmentation = field(default_factory=SSDAugmentation)
+    """Of the training images."""
     negatives: float = 3.0
     """Background boxes that count in the loss, for each box that holds an object: those with the highest loss."""
 
@@ -66,7 +68,7 @@ class SSD(Detection):
 
     def train_samples(self, records: Sequence[Any]) -> Scenes:
         """SSD's augmentation on images of their own size."""
-        augment = ssd_augmentation(self.side)
+        augment = self.augmentation.build(self.side)
         return Scenes(records, None, augment, keep_difficult=self.keep_difficult, cache=self.cache_images)
 
     def detector(self, body: Trunk, backbone: Backbone, classes: int) -> nn.Module:
