@@ -38,6 +38,8 @@ config = Pretrain(
 )
 """
 
+FROZEN = [1.88656, 2.18359, 1.97717, 1.45779, 1.76855, 2.01212]
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -127,6 +129,22 @@ def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
     assert torch.allclose(loss, expected)
 
 
+def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights, order, augmentation, mixing and schedule together: a refactoring must not move these numbers."""
+    config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=6))
+    trainer, losses = _Trainer(config, _job(root, config)), []
+    plain_loss = trainer.loss
+
+    def recorded(model: Any, batch: Any, generator: torch.Generator) -> Any:
+        value, numbers = plain_loss(model, batch, generator)
+        losses.append(float(value.detach()))
+        return value, numbers
+
+    monkeypatch.setattr(trainer, "loss", recorded)
+    trainer.train()
+    assert losses == pytest.approx(FROZEN, rel=2e-3)
+
+
 def test_validates_when_due_and_at_the_end(root: Path) -> None:
     config = _config(validate_every=2)
     fitted = _Trainer(config, _job(root, config)).train()
@@ -181,3 +199,12 @@ def test_the_papers_recipe() -> None:
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.0001, 0.0001])
     for name in ("mixup", "cutout", "cutmix"):
         assert replace(load(f"pretrain/resnet50_{name}"), mixing=NoMixing()) == load("pretrain/resnet50_baseline")
+
+
+def test_real_imagenet_images_go_through(real_data: Path, tmp_path: Path) -> None:
+    config = replace(load("pretrain/mini_cutmix"), cache_images=False, device="cpu")
+    config = replace(config, recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=8, steps=2))
+    here = replace(job(tmp_path / "run"), root=real_data, config=config)
+    outcome = execute(config, here)
+    assert 0 < (outcome.metrics["top1_error"].value or 0) <= 100
+    assert backbone.load(tmp_path / "run").spec.num_classes == 10
