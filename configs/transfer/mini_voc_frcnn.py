@@ -28,7 +28,7 @@ config = Transfer(
     recipe=Recipe(
         epochs=14,
         batch_size=8,
-        optimizer=AdamW(lr=1e-3, weight_decay=1e-4),
+        optimizer=AdamW(lr=2e-3, weight_decay=1e-4),
         schedule=Cosine(),
         warmup_steps=20,
         clip_norm=10.0,

