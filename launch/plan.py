@@ -58,7 +58,7 @@ class PlannedCell:
     """Images that the cell processes, over all epochs and the test."""
     data: tuple[DataUse, ...] = ()
     error: str | None = None
-    """Why the config does not load."""
+    """Why the cell cannot start, whatever is run before it: its config does not load, another world is in the way."""
 
     @property
     def missing(self) -> tuple[DataUse, ...]:

@@ -17,7 +17,7 @@ def dry_run(name: str, cells: Sequence[PlannedCell], runs: Path) -> str:
     for place, cell in enumerate(cells, 1):
         lines += [*_cell_lines(f"[{place}/{len(cells)}]", cell, states[cell.key]), ""]
     lines += _totals(cells, states)
-    lines += _missing_data(cells) or ["data: all there, or synthetic"]
+    lines += _missing_data(cells) or ["no data is missing where the configs could be read"]
     return "\n".join(lines)
 
 
@@ -50,7 +50,7 @@ _WORDS = {
 def _cell_lines(place: str, cell: PlannedCell, state: State) -> list[str]:
     lines = [f"{place} {cell.key}: {state}, {_images(cell)}"]
     if cell.error is not None:
-        lines += _indent(f"config error: {cell.error}")
+        lines += _indent(f"error: {cell.error}")
     lines += [f"    needs {key}" for key in cell.needs]
     lines += [f"    reads {_use(use)}" for use in cell.data]
     return [*lines, f"    {cell.shown_command}"]
@@ -76,7 +76,7 @@ def _totals(cells: Sequence[PlannedCell], states: dict[str, State]) -> list[str]
     unknown = sum(cell.images is None for cell in todo)
     errors = sum(cell.error is not None for cell in cells)
     lines = [", ".join(f"{counts[state]} {state}" for state in State if counts[state])]
-    lines += [f"{errors} cells whose config does not load"] * bool(errors)
+    lines += [f"{errors} cells that cannot start (error)"] * bool(errors)
     more = f", and {unknown} cells of unknown size" if unknown else ""
     return [*lines, f"images to process in the {len(todo)} cells that are not done: {known:,}{more}"]
 
