@@ -90,7 +90,8 @@ def test_what_the_default_world_shows_is_frozen() -> None:
         ("night", "gray pottedplant", "red cat"),
         ("sand", "black pottedplant", "gray pottedplant", "purple pottedplant"),
     ]
-    assert [scene.objects[0].box for scene in drawn] == []
+    boxes = [scene.objects[0].box for scene in drawn]
+    assert boxes == [(0, 49, 59, 87), (10, 33, 43, 56), (43, 10, 63, 36), (37, 19, 66, 52)]
 
 
 # What is in the pictures
@@ -222,7 +223,8 @@ def test_imagenet_on_disk_is_what_was_drawn(root: Path) -> None:
         record = records[f"ILSVRC2012_val_{index + 1:08d}.JPEG"]
         assert sorted(record.boxes) == sorted(placed.box for placed in scene.objects)
         assert (record.label, record.size) == (index % TINY.imagenet_classes, (64, 64))
-        assert np.abs(np.asarray(read_rgb(record.path), int) - scene.pixels).mean() < 8
+        error = np.asarray(read_rgb(record.path), float) - scene.pixels
+        assert np.abs(error.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))).max() < 4  # JPEG keeps the means of its blocks
     assert ImageNet().classes(root) == tuple(f"n{label:08d}" for label in range(1, 8))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.data.synthetic.bodies import Points, ellipse
 from core.data.synthetic.species import COLOURS, RGB, Part
-from core.data.synthetic.sprites import Floats, Pixels, as_pixels, coordinates, fill, jitter, stamp, texture_on
+from core.data.synthetic.sprites import Floats, Pixels, as_pixels, coordinates, extent, fill, jitter, stamp, texture_on
 
 SETTINGS: dict[str, tuple[RGB, RGB]] = {
     "grass": ((75, 140, 55), (130, 180, 90)),
@@ -76,17 +76,15 @@ def clutter(pixels: Pixels, pieces: int, rng: np.random.Generator) -> None:
     height, width = pixels.shape[:2]
     for _ in range(pieces):
         points = _shape(rng) * rng.uniform(0.06, 0.2) * max(width, height) + rng.uniform(0, 1, 2) * (width, height)
-        low = np.clip(np.floor(points.min(axis=0)), 0, (width, height)).astype(int)
-        high = np.clip(np.ceil(points.max(axis=0)) + 1, 0, (width, height)).astype(int)
-        across, tall = (int(side) for side in high - low)
-        if across < 2 or tall < 2:
+        x0, y0, x1, y1 = extent(points, (width, height))
+        if x1 - x0 < 2 or y1 - y0 < 2:
             continue
-        inside = fill((across, tall), points - low)
+        size = (x1 - x0, y1 - y0)
+        inside = fill(size, points - (x0, y0))
         kind = ("plain", "stripes", "mottled")[int(rng.integers(3))]
-        amount = texture_on((across, tall), kind, rng, zoom=2.5)[..., None] * np.float32(0.5)
         colour = jitter(_COLOURS[int(rng.integers(len(_COLOURS)))], 25, rng)
-        window = pixels[low[1] : high[1], low[0] : high[0]]
-        window[inside] = as_pixels(colour + (90 - colour) * amount)[inside]
+        amount = texture_on(size, kind, rng, zoom=2.5)[inside, None] * np.float32(0.5)
+        pixels[y0:y1, x0:x1][inside] = colour + (90 - colour) * amount
 
 
 def _shape(rng: np.random.Generator) -> Points:

@@ -3,8 +3,10 @@
 Each call draws one individual: proportions vary from one to the next.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,14 +41,18 @@ class Body:
 
 def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0, corners: int = 24) -> Points:
     """The outline of an ellipse with these radii, turned by `turn` degrees, as [corners, 2]."""
+    return _circle(corners) @ (np.array([[across], [down]]) * rotation(turn)) + (x, y)
+
+
+@lru_cache(maxsize=32)
+def _circle(corners: int) -> Points:
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + np.pi / corners
-    unit = np.stack([across * np.cos(angle), down * np.sin(angle)], axis=1)
-    return unit @ rotation(turn) + (x, y)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def rotation(degrees: float) -> Points:
     """The matrix that turns row vectors [n, 2]."""
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return np.array([[cos, sin], [-sin, cos]])
 
 

@@ -114,6 +114,14 @@ def fill(size: tuple[int, int], points: Points) -> Mask:
     return canvas.astype(bool)
 
 
+def extent(points: Points, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The window x0, y0, x1, y1 (half-open) of a canvas of (width, height) that holds the polygon's pixels."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    x0, y0 = (min(max(int(value), 0), side) for value, side in zip(low, size, strict=True))
+    x1, y1 = (min(max(int(value) + 2, 0), side) for value, side in zip(high, size, strict=True))
+    return x0, y0, x1, y1
+
+
 def _paint_body(
     body: Body, place: _Place, size: tuple[int, int], base: Floats, texture: str, rng: np.random.Generator
 ) -> tuple[Pixels, Mask]:
@@ -137,8 +145,7 @@ def _second(base: Floats) -> Floats:
 
 def as_pixels(values: Floats) -> Pixels:
     """Colours as uint8, clipped to 0 to 255."""
-    clipped: Pixels = np.clip(values, 0, 255).astype(np.uint8)
-    return clipped
+    return values.clip(0, 255).astype(np.uint8)
 
 
 def coordinates(size: tuple[int, int]) -> tuple[Floats, Floats]:
@@ -174,8 +181,7 @@ def stamp(pixels: Pixels, outline: Points, part: Part, rng: np.random.Generator)
     mask = fill((width, height), outline)
     centre = outline.mean(axis=0)
     radius = float(np.sqrt(((outline - centre) ** 2).sum(axis=1)).mean())
-    x0, y0 = np.clip(np.floor(centre - radius - 1), 0, (width, height)).astype(int)
-    x1, y1 = np.clip(np.ceil(centre + radius + 1), 0, (width, height)).astype(int)
+    x0, y0, x1, y1 = extent(outline, (width, height))
     right, down = np.arange(x0, x1)[None] + 0.5 - centre[0], np.arange(y0, y1)[:, None] + 0.5 - centre[1]
     turn = rotation(rng.uniform(-20, 20)) / radius
     second = _pattern(part.pattern, right * turn[0, 0] + down * turn[1, 0], right * turn[0, 1] + down * turn[1, 1])
