@@ -35,6 +35,7 @@ class Captioner(nn.Module):
         self.mean, self.std = spec.mean, spec.std
         self.encoder.requires_grad_(finetune)
         self.bank: Bank | None = None
+        self.train()
 
     def train(self, mode: bool = True) -> "Captioner":
         """Training or test mode of the decoder; the encoder stays in test mode."""

@@ -1,0 +1,213 @@
+"""The captioning task from files to BLEU: what it learns, what it leaves alone, what it refuses."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.backbone import Backbone, Spec, build
+from core.data.records import DataError
+from core.errors import UserError
+from transfer.tasks.captioning.data import Batch, View, collate
+from transfer.tasks.captioning.model import Captioner
+from transfer.tasks.captioning.task import Captioning
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 220), "white": (240, 240, 240)}
+TASK = Captioning(resize=36, crop=32, embed=16, hidden=32, dropout=0.0, min_count=1, max_words=8, beam=3)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Four plain pictures, each with its own caption, as train and as val."""
+    for split in ("train2017", "val2017"):
+        folder = tmp_path / "coco" / split
+        folder.mkdir(parents=True)
+        for i, colour in enumerate(COLOURS.values()):
+            Image.fromarray(np.full((30, 40, 3), colour, np.uint8)).save(folder / f"{i}.jpg", quality=95)
+        captions = [f"A {name} picture {'of nothing ' * (i % 2)}here." for i, name in enumerate(COLOURS)]
+        write(tmp_path, split, captions)
+    return tmp_path
+
+
+def write(root: Path, split: str, captions: list[str]) -> None:
+    content = {
+        "images": [{"id": 10 + i, "file_name": f"{i}.jpg"} for i in range(len(captions))],
+        "annotations": [{"id": i, "image_id": 10 + i, "caption": text} for i, text in enumerate(captions)],
+    }
+    path = root / "coco" / "annotations" / f"captions_{split}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def backbone() -> Backbone:
+    torch.manual_seed(0)
+    spec = Spec("timm:test_resnet", 3, 32)
+    return Backbone(spec, build(spec), "random")
+
+
+def train(task: Captioning, model: Captioner, root: Path, steps: int, lr: float = 0.01) -> float:
+    data = task.train_data(root)
+    optimizer = torch.optim.Adam(
+        [{"params": g["params"], "lr": lr * g.get("lr_scale", 1.0)} for g in task.parameters(model)], lr=lr
+    )
+    model.train()
+    loss = torch.tensor(torch.nan)
+    for step in range(steps):
+        torch.manual_seed(step)
+        batch = collate([data.sample(i) for i in range(len(data))])
+        loss, numbers = task.loss(model, batch, torch.Generator())
+        assert numbers["perplexity"].item() == pytest.approx(loss.exp().item())
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    return loss.item()
+
+
+def shown(task: Captioning, root: Path) -> Batch:
+    data = task.test_data(root)
+    return collate([data.sample(i) for i in range(len(data))])
+
+
+def test_it_learns_four_captions_by_heart_and_scores_100(root: Path) -> None:
+    model = cast(Captioner, TASK.model(backbone(), root))
+    train(TASK, model, root, 400)  # the batch normalisation's momentum of .01 needs some hundred steps
+    with torch.no_grad():
+        saved = TASK.save(TASK.predict(model.eval(), shown(TASK, root)))
+    assert saved == [
+        {"image_id": 10, "caption": "a red picture here"},
+        {"image_id": 11, "caption": "a green picture of nothing here"},
+        {"image_id": 12, "caption": "a blue picture here"},
+        {"image_id": 13, "caption": "a white picture of nothing here"},
+    ]
+    outcome = TASK.score(json.loads(json.dumps(saved)), root)
+    assert list(outcome.metrics) == ["bleu4", "bleu1", "bleu2", "bleu3"]
+    assert all(metric.value == pytest.approx(100, abs=1e-4) for metric in outcome.metrics.values())
+    assert outcome.more["different_captions"] == 4
+
+
+@pytest.mark.parametrize("task", [dataclasses.replace(TASK, finetune=True), dataclasses.replace(TASK, augment=True)])
+def test_it_learns_from_pixels_too(task: Captioning, root: Path) -> None:
+    model = cast(Captioner, task.model(backbone(), root))
+    first = train(task, model, root, 1)
+    assert train(task, model, root, 60) < 0.1 * first
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_frozen_encoder_keeps_every_tensor_and_a_fine_tuned_one_keeps_its_statistics(
+    augment: bool, root: Path
+) -> None:
+    before = backbone().model.state_dict()
+    frozen = dataclasses.replace(TASK, augment=augment)
+    model = cast(Captioner, frozen.model(backbone(), root))
+    train(frozen, model, root, 2)
+    after = model.encoder.state_dict()
+    same = {name: torch.equal(after[key], before[name]) for name, key in names(before, after).items()}
+    assert len(same) > 50
+    assert all(same.values())
+
+    tuned = dataclasses.replace(TASK, augment=augment, finetune=True, encoder_lr_scale=1.0)
+    model = cast(Captioner, tuned.model(backbone(), root))
+    train(tuned, model, root, 2)
+    after = model.encoder.state_dict()
+    same = {name: torch.equal(after[key], before[name]) for name, key in names(before, after).items()}
+    statistics = {name for name in same if "running" in name or "num_batches" in name}
+    assert all(same[name] for name in statistics)
+    assert not any(same[name] for name in set(same) - statistics if "conv" in name)
+
+
+def names(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Name in the backbone -> name in the encoder, of the stages."""
+    return {name: name for name in before if name.startswith("layer") and name in after}
+
+
+def test_cached_features_give_the_loss_of_features_computed_on_the_spot(root: Path) -> None:
+    losses = []
+    for task in (TASK, dataclasses.replace(TASK, finetune=True)):
+        torch.manual_seed(3)
+        model = cast(Captioner, task.model(backbone(), root))
+        losses.append(train(task, model, root, 1))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_features_are_computed_once_without_touching_the_random_numbers(root: Path) -> None:
+    model = cast(Captioner, TASK.model(backbone(), root)).train()
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    assert model.bank is not None
+    features = model.bank.features(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert features.shape == (4, model.encoder.channels[-1])
+    assert model.bank.features(model) is features
+    again = cast(Captioner, TASK.model(backbone(), root))
+    assert again.bank is not None
+    assert torch.equal(again.bank.features(again), features)
+
+
+def test_every_caption_is_a_sample_with_its_own_image(root: Path) -> None:
+    path = root / "coco" / "annotations" / "captions_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"].append({"id": 99, "image_id": 12, "caption": "Blue!"})
+    path.write_text(json.dumps(content))
+    data = dataclasses.replace(TASK, augment=True).train_data(root)
+    assert len(data) == 5
+    assert [data.sample(i).id for i in range(5)] == [10, 11, 12, 12, 13]
+    assert [data.sample(i).image for i in range(5)] == [0, 1, 2, 2, 3]
+    pixels = data.sample(3).pixels
+    assert pixels is not None
+    assert pixels.shape == (3, 32, 32)
+    assert pixels.float().mean((1, 2)).argmax() == 2
+
+
+def test_the_view_is_the_stretched_images_centre_or_a_random_part_of_it(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(40, dtype=np.uint8)[:, None, None], (1, 40, 3))
+    ramp[..., 1] = ramp[..., 0].T
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    centre = View(40, 32)(tmp_path / "ramp.png")
+    assert torch.equal(centre[0, :, 0], torch.arange(4, 36, dtype=torch.uint8))
+    assert torch.equal(centre[1, 0], torch.arange(4, 36, dtype=torch.uint8))
+    torch.manual_seed(0)
+    seen = [View(40, 32, augment=True)(tmp_path / "ramp.png") for _ in range(300)]
+    assert {int(view[0, 0, 0]) for view in seen} == set(range(9))
+    flipped = [int(view[1, 0, 0]) > int(view[1, 0, 1]) for view in seen]
+    assert 100 < sum(flipped) < 200
+    assert all(view.shape == (3, 32, 32) for view in seen)
+
+
+def test_weights_of_another_vocabulary_are_refused_also_where_the_sizes_agree(root: Path) -> None:
+    state = TASK.model(backbone(), root).state_dict()
+    write(root, "train2017", [f"A {name} picture of nothing there" for name in COLOURS])
+    with pytest.raises(UserError, match=r"checkpoint's vocabulary has 13 words.*here, there"):
+        TASK.model(backbone(), root).load_state_dict(state)
+
+
+def test_an_empty_caption_is_refused_with_its_file(root: Path) -> None:
+    write(root, "train2017", ["A red one", "   ", "A blue one", "White"])
+    with pytest.raises(DataError, match=r"captions_train2017.json.*annotation 1 .*empty"):
+        TASK.train_data(root)
+
+
+def test_captions_without_a_word_are_learned_as_nothing_and_scored(root: Path) -> None:
+    write(root, "train2017", ["A red one", "...", "A blue one", "White"])
+    model = cast(Captioner, TASK.model(backbone(), root))
+    assert np.isfinite(train(TASK, model, root, 2))
+    saved = [{"image_id": 10 + i, "caption": ""} for i in range(4)]
+    assert TASK.score(saved, root).metrics["bleu4"].value == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"beam": 0}, "beam: expected at least 1, got 0"),
+        ({"max_words": 0}, "max_words: expected at least 1"),
+        ({"crop": 40}, "crop: expected at most resize=36, got 40"),
+        ({"dropout": 1.0}, r"dropout in \[0, 1\)"),
+    ],
+)
+def test_fields_are_checked(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TASK, **changes)  # type: ignore[arg-type]  # wrong on purpose
