@@ -224,7 +224,7 @@ def test_imagenet_on_disk_is_what_was_drawn(root: Path) -> None:
         assert sorted(record.boxes) == sorted(placed.box for placed in scene.objects)
         assert (record.label, record.size) == (index % TINY.imagenet_classes, (64, 64))
         error = np.asarray(read_rgb(record.path), float) - scene.pixels
-        assert np.abs(error.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))).max() < 4  # JPEG keeps the means of its blocks
+        assert np.abs(error.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))).mean() < 1  # JPEG keeps the means of its blocks
     assert ImageNet().classes(root) == tuple(f"n{label:08d}" for label in range(1, 8))
 
 
