@@ -33,9 +33,10 @@ class Transfer(Stage):
         return self.task.needs()
 
     def images(self, count: Callable[[Need], int]) -> int:
-        """Images trained on, and the test's."""
+        """Samples trained on, an image for each, and the test's images."""
         needs = self.needs()
-        return (self.recipe.images(count(needs[0])) if self.recipe is not None else 0) + count(needs[-1])
+        trained = self.recipe.images(self.task.samples(count(needs[0]))) if self.recipe is not None else 0
+        return trained + count(needs[-1])
 
 
 def execute(config: Transfer, job: Job) -> Outcome:

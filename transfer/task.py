@@ -56,6 +56,10 @@ class Task(ABC):
         """What to train on; None for a task without training."""
         return None
 
+    def samples(self, images: int) -> int:
+        """How many samples `train_data` makes of this many images, for a plan. Default: one of each."""
+        return images
+
     def collate(self, samples: list[Any]) -> Any:
         """A list of samples as a batch. Default: torch's."""
         return torch.utils.data.default_collate(samples)

@@ -13,6 +13,8 @@ from PIL import Image
 from core.backbone import Backbone, Spec, build
 from core.data.records import DataError
 from core.errors import UserError
+from core.recipe import AdamW, Recipe
+from transfer.stage import Transfer
 from transfer.tasks.captioning.data import Batch, View, collate
 from transfer.tasks.captioning.model import Captioner
 from transfer.tasks.captioning.task import Captioning
@@ -161,6 +163,11 @@ def test_every_caption_is_a_sample_with_its_own_image(root: Path) -> None:
     assert pixels is not None
     assert pixels.shape == (3, 32, 32)
     assert pixels.float().mean((1, 2)).argmax() == 2
+
+
+def test_a_plan_counts_five_captions_an_image() -> None:
+    config = Transfer(task=TASK, recipe=Recipe(epochs=2, batch_size=20, optimizer=AdamW(lr=1e-3)))
+    assert config.images(lambda need: {"train": 100, "val": 30}[need.split]) == 2 * 500 + 30
 
 
 def test_the_view_is_the_stretched_images_centre_or_a_random_part_of_it(tmp_path: Path) -> None:
