@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.data.voc import VOC
+from core.errors import UserError
 from core.resnet import trunk
 from eval.detection import Detections, voc_ap
 from tests.transfer.detection_cases import backbone, scenes, write_voc
@@ -253,3 +254,10 @@ def test_no_detections_score_zero(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="no detections"):
         outcome = TASKS["ssd"].score([], tmp_path)
     assert outcome.metrics["map"].value == 0
+
+
+def test_a_backbone_of_another_stride_is_refused(task: Detection, tmp_path: Path) -> None:
+    net = backbone()
+    net.spec = replace(net.spec, layer4_stride1=True)
+    with pytest.raises(UserError, match="layer4"):
+        task.model(net, tmp_path)

@@ -63,3 +63,5 @@ def test_the_first_maps_vectors_have_the_learned_length() -> None:
 def test_fields_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match=r"reads 5 maps .*'scales': 6"):
         SSD(extras=(64, 64))
+    with pytest.raises(ValueError, match="40 pixels"):
+        SSD(side=40)

@@ -19,6 +19,7 @@ from core.backbone import Backbone
 from core.config import unhashed
 from core.data.records import Need
 from core.data.voc import VOC
+from core.errors import UserError
 from core.images import normalize
 from core.resnet import Trunk, trunk
 from core.stage import Metric, Outcome
@@ -79,7 +80,15 @@ class Detection(Task):
         return Need(self.data, "train"), Need(self.data, "test")
 
     def model(self, backbone: Backbone, root: Path) -> nn.Module:
-        """The detector, its backbone's first parts and norms frozen as the fields say."""
+        """The detector, its backbone's first parts and norms frozen as the fields say.
+
+        Raises:
+            UserError: not a ResNet, or one whose layer4 keeps layer3's resolution.
+        """
+        if backbone.spec.layer4_stride1:
+            raise UserError(
+                f"{type(self).__name__} expects a backbone whose layer4 halves the map; this one's does not"
+            )
         body = trunk(backbone.model)
         freeze(body, self.freeze_at, norms=self.norms_frozen)
         detector = self.detector(body, backbone, len(self.data.classes(root)))

@@ -61,6 +61,7 @@ class SSD(Detection):
             raise ValueError(
                 f"SSD reads {maps} maps (layer2-4 and {len(self.extras)} extras), but {wrong} (scales: less one)"
             )
+        map_sizes(self.side, maps)  # raises where the side is too small for so many
 
     def input_size(self) -> Square:
         """A square."""
