@@ -1,7 +1,7 @@
 """Baseline row of the table `quick`: test_resnet (.37 M parameters) on the synthetic world's ImageNet, 64 px.
 
 Source: ours; nothing here is the paper's. A small network learns most per CPU-second with channels-last, a large
-learning rate and a start on 32-pixel images, which cost a quarter.
+learning rate and a start on 32-pixel images, which cost a quarter: 25 epochs of 31 steps, about 80 CPU-seconds.
 Command: `python -m pretrain configs/pretrain/quick_baseline.py`
 Expected: see the table in README.
 """
