@@ -1,4 +1,4 @@
-"""The same four rows and six columns on small subsets of the real data sets: an hour's proof that real files go through.
+"""The same four rows and six columns on small subsets of the real data sets: proof that real files go through.
 
 Command: `make transfer-all TABLE=real_mini DATA=folder`, the folder holding imagenet/ (10 classes), CUB_200_2011/ (10
 classes), VOCdevkit/VOC2007/ (300 + 200 images) and coco/ (120 + 60 images), each in its official layout; larger ones
