@@ -1,11 +1,14 @@
 """Images as tensors. N images, C = 3 channels (RGB), H rows, W columns; uint8 until the device, float32 after."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from core.data.images import read_rgb
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -19,3 +22,25 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     shift = -torch.tensor(mean, device=images.device).div(torch.tensor(std, device=images.device)).view(3, 1, 1)
     result = torch.addcmul(shift, images.float(), scale)
     return result.contiguous(memory_format=torch.channels_last) if result.ndim == 4 else result
+
+
+class Pictures:
+    """Image files as tensors: each decoded when it is asked for, or all now and kept, for sets that fit in memory.
+
+    Those that are kept are decoded by the process that makes this, so that processes that load data share them.
+    """
+
+    def __init__(self, paths: Sequence[Path], prepare: Callable[[Tensor], Tensor] = lambda x: x, *, keep: bool) -> None:
+        """paths: the files. prepare: uint8 [3, H, W] of a file to what is wanted. keep: decode all now."""
+        self.paths, self.prepare = paths, prepare
+        self.kept: list[Tensor] | None = [self._read(path) for path in paths] if keep else None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """One prepared image. Raises DataError where the file cannot be read."""
+        return self._read(self.paths[index]) if self.kept is None else self.kept[index]
+
+    def _read(self, path: Path) -> Tensor:
+        return self.prepare(to_tensor(read_rgb(path)))

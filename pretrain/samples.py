@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
+from torchvision.transforms import v2
 
-from core.data.images import read_rgb
 from core.data.records import ImageRecord
 from core.errors import UserError
-from core.images import to_tensor
+from core.images import Pictures
 from pretrain.augmentation import Augmentation
 
 Sample = tuple[Tensor, int]
@@ -34,24 +33,7 @@ class LowResolution:
             raise UserError(f"low_resolution: expected size >= 8 and 0 <= share <= 1, got {self}")
 
 
-class _Images:
-    """The decoded images of some records, kept as uint8 if asked to."""
-
-    def __init__(self, records: Sequence[ImageRecord], keep: bool) -> None:
-        self.records = records
-        self.kept: list[Tensor] | None = [self.read(record) for record in records] if keep else None
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def read(self, record: ImageRecord) -> Tensor:
-        return to_tensor(read_rgb(record.path))
-
-    def pixels(self, index: int) -> Tensor:
-        return self.read(self.records[index]) if self.kept is None else self.kept[index]
-
-
-class TrainSamples(_Images):
+class TrainSamples:
     """Random views of the training images."""
 
     def __init__(
@@ -68,10 +50,14 @@ class TrainSamples(_Images):
 
         ``keep``: decode all images now and keep them as uint8. ``low``: smaller views in the first of ``epochs``.
         """
-        super().__init__(records, keep)
+        self.labels = [record.label for record in records]
+        self.pictures = Pictures([record.path for record in records], keep=keep)
         self.augmentation, self.size, self.low = augmentation, size, low
         self.low_epochs = int(low.share * epochs) if low is not None else 0
         self.begin_epoch(0)
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def begin_epoch(self, epoch: int) -> None:
         """Choose the views' size for an epoch, counted from 0."""
@@ -80,26 +66,24 @@ class TrainSamples(_Images):
 
     def sample(self, index: int) -> Sample:
         """Return a random view and its label; torch's global generator decides."""
-        return self.augmentation(self.pixels(index), self.current), self.records[index].label
+        return self.augmentation(self.pictures[index], self.current), self.labels[index]
 
 
-class ValSamples(_Images):
+class ValSamples:
     """The central part of every validation image: shorter side to ``resize``, then ``size`` pixels square."""
 
     def __init__(self, records: Sequence[ImageRecord], resize: int, size: int, *, keep: bool = False) -> None:
         """Make crops of ``size`` pixels; ``keep``: make all of them now and keep them as uint8."""
-        self.resize, self.size = resize, size
-        super().__init__(records, keep)
+        self.labels = [record.label for record in records]
+        crop = v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(size)])
+        self.pictures = Pictures([record.path for record in records], crop, keep=keep)
 
-    def read(self, record: ImageRecord) -> Tensor:
-        """Return the crop of an image, uint8 [3, S, S]."""
-        pixels = functional.resize(to_tensor(read_rgb(record.path)), [self.resize], antialias=True)
-        crop: Tensor = functional.center_crop(pixels, [self.size, self.size])
-        return crop
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def sample(self, index: int) -> Sample:
         """Return the crop and its label."""
-        return self.pixels(index), self.records[index].label
+        return self.pictures[index], self.labels[index]
 
 
 def collate(samples: list[Sample]) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 N images, K classes, C = 3 channels, H = W pixels. Errors are top-1 and top-5 in percent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,8 @@ from torchvision.transforms import v2
 
 from core.backbone import Backbone, Spec
 from core.config import unhashed
-from core.data.images import read_rgb
 from core.data.records import DataSet, ImageRecord, Need
-from core.images import normalize, to_tensor
+from core.images import Pictures, normalize
 from core.loader import Samples
 from core.resnet import classifier, layer4_to_stride1, new_head
 from core.stage import Metric, Outcome
@@ -27,22 +27,18 @@ KEPT = 5  # classes kept for each image: what top-5 error needs
 
 
 class _Images:
-    """Images at a fixed size, uint8 [3, H, W], with their labels; decoded and resized once where they are kept."""
+    """Images at a fixed size, uint8 [3, H, W], with their labels. resize: done once where images are kept."""
 
-    def __init__(self, records: tuple[ImageRecord, ...], resize: v2.Transform, rest: v2.Transform, keep: bool) -> None:
-        self.records, self.resize, self.rest = records, resize, rest
-        self.kept: dict[int, Tensor] | None = {} if keep else None
+    def __init__(self, records: Sequence[ImageRecord], resize: v2.Transform, rest: v2.Transform, *, keep: bool) -> None:
+        self.labels = [record.label for record in records]
+        self.pictures = Pictures([record.path for record in records], resize, keep=keep)
+        self.rest = rest
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.labels)
 
     def sample(self, index: int) -> tuple[Tensor, int]:
-        image = self.kept.get(index) if self.kept is not None else None
-        if image is None:
-            image = self.resize(to_tensor(read_rgb(self.records[index].path)))
-            if self.kept is not None:
-                self.kept[index] = image
-        return self.rest(image), self.records[index].label
+        return self.rest(self.pictures[index]), self.labels[index]
 
 
 class Classifier(nn.Module):
@@ -59,7 +55,29 @@ class Classifier(nn.Module):
 
 
 @dataclass(frozen=True)
-class ClassifierTest(Task):
+class _Classification(Task):
+    """Batches are (uint8 images [N, 3, H, W], labels [N])."""
+
+    def predict(self, model: nn.Module, batch: Any) -> list[Any]:
+        """(label, its best classes, best first) of each image."""
+        images, labels = batch
+        logits: Tensor = model(images)
+        best = logits.topk(min(KEPT, logits.shape[1]), dim=1).indices
+        return list(zip(labels.tolist(), best.tolist(), strict=True))
+
+    def save(self, predictions: list[Any]) -> Any:
+        """{"labels": [N], "topk": [N, 5]}."""
+        return {"labels": [label for label, _ in predictions], "topk": [best for _, best in predictions]}
+
+    def score(self, saved: Any, root: Path) -> Outcome:
+        """top1_error and top5_error, in percent."""
+        topk, labels = np.array(saved["topk"]), np.array(saved["labels"])
+        ks = (1, min(KEPT, topk.shape[1]))
+        return Outcome({f"top{k}_error": Metric(topk_error(topk, labels, k), "%", False) for k in ks})
+
+
+@dataclass(frozen=True)
+class ClassifierTest(_Classification):
     """A pretrained classifier on its own classes, as it is: ImageNet top-1 and top-5 error."""
 
     data: DataSet[ImageRecord]
@@ -96,21 +114,9 @@ class ClassifierTest(Task):
         resize = v2.Resize(self.resize, antialias=True)
         return _Images(self.data.records(root, self.split), resize, v2.CenterCrop(self.crop), keep=False)
 
-    def predict(self, model: nn.Module, batch: Any) -> list[Any]:
-        """The label and the five best classes of each image."""
-        return best_classes(model, batch)
-
-    def save(self, predictions: list[Any]) -> Any:
-        """{"labels": [N], "topk": [N, 5]}."""
-        return columns(predictions)
-
-    def score(self, saved: Any, root: Path) -> Outcome:
-        """top1_error and top5_error."""
-        return errors(saved)
-
 
 @dataclass(frozen=True)
-class FineTune(Task):
+class FineTune(_Classification):
     """A classifier with a new head, trained whole: the CUB and ImageNet classifiers of the WSOL protocol.
 
     Images are squashed to `resize` x `resize`; a random crop and flip in training, the centre crop in the test (CutMix,
@@ -164,7 +170,7 @@ class FineTune(Task):
 
     def _images(self, root: Path, split: str, rest: v2.Transform) -> Samples:
         squash = v2.Resize((self.resize, self.resize), antialias=True)
-        return _Images(self.data.records(root, split), squash, rest, self.keep_images)
+        return _Images(self.data.records(root, split), squash, rest, keep=self.keep_images)
 
     def loss(self, model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy."""
@@ -173,42 +179,9 @@ class FineTune(Task):
         top1 = (logits.detach().argmax(1) == labels).float().mean()
         return nn.functional.cross_entropy(logits, labels), {"top1": top1}
 
-    def predict(self, model: nn.Module, batch: Any) -> list[Any]:
-        """The label and the five best classes of each image."""
-        return best_classes(model, batch)
-
-    def save(self, predictions: list[Any]) -> Any:
-        """{"labels": [N], "topk": [N, 5]}."""
-        return columns(predictions)
-
-    def score(self, saved: Any, root: Path) -> Outcome:
-        """top1_error and top5_error."""
-        return errors(saved)
-
     def export(self, model: nn.Module, spec: Spec) -> tuple[nn.Module, Spec]:
         """The fine-tuned classifier, for localization."""
         assert isinstance(model, Classifier)
         stride1 = spec.layer4_stride1 or self.layer4_stride1
         classes = classifier(model.network).out_features
         return model.network, replaced(spec, num_classes=classes, layer4_stride1=stride1, input_size=self.crop)
-
-
-def best_classes(model: nn.Module, batch: Any) -> list[tuple[int, list[int]]]:
-    """(label, best classes first) of each image of a batch (images [N, 3, H, W], labels [N])."""
-    images, labels = batch
-    logits: Tensor = model(images)
-    best = logits.topk(min(KEPT, logits.shape[1]), dim=1).indices
-    return list(zip(labels.tolist(), best.tolist(), strict=True))
-
-
-def columns(predictions: list[tuple[int, list[int]]]) -> dict[str, list[Any]]:
-    """Predictions as predictions.json holds them."""
-    return {"labels": [label for label, _ in predictions], "topk": [best for _, best in predictions]}
-
-
-def errors(saved: Any) -> Outcome:
-    """top1_error and top5_error of saved predictions, in percent."""
-    topk, labels = np.array(saved["topk"]), np.array(saved["labels"])
-    return Outcome(
-        {f"top{k}_error": Metric(topk_error(topk, labels, k), "%", False) for k in (1, min(KEPT, topk.shape[1]))}
-    )
