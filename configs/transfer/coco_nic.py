@@ -1,9 +1,9 @@
 """NIC captioning on COCO with a frozen ResNet-50, by the paper's protocol.
 
-Source: CutMix, table 10 and appendix D: NIC, batch 20, learning rate .001, 100 epochs, beam 20; the rest are defaults of
-the code that the paper names (stevehuanghe/image_captioning): Adam, embedding 100, LSTM 300, dropout .1, words that
-occur 4 times or more, captions of at most 20 words, stretched to 256 x 256, crop of 224, train2014 -> val2014. What this
-project does otherwise is listed in transfer/tasks/captioning/task.py.
+Source: CutMix, table 10 and appendix D: NIC, batch 20, learning rate .001, 100 epochs, beam 20; the rest are defaults
+of the code that the paper names (stevehuanghe/image_captioning): Adam, embedding 100, LSTM 300, dropout .1, words that
+occur 4 times or more, captions of at most 20 words, stretched to 256 x 256, crop of 224, train2014 -> val2014. What
+this project does otherwise is listed in transfer/tasks/captioning/task.py.
 An epoch shows every caption once: 82,783 images with 414,113 captions / 20 = 20,705 steps, 2,070,500 in all. Images are
 read once, for their features (82,783 x 2,048 float32 = 678 MB on the device).
 Command: `python -m transfer configs/transfer/coco_nic.py --backbone RUN --data-root FOLDER`

@@ -218,3 +218,29 @@ def test_captions_without_a_word_are_learned_as_nothing_and_scored(root: Path) -
 def test_fields_are_checked(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TASK, **changes)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_real_coco_images_are_read_learned_and_described(real_data: Path) -> None:
+    task = dataclasses.replace(TASK, min_count=4, max_words=20)
+    model = cast(Captioner, task.model(backbone(), real_data))
+    data = task.train_data(real_data)
+    assert len(data) == 600
+    frequent = {"a", "of", "man", "on", "with"}
+    assert frequent < set(model.vocabulary.words)
+    batch = collate([data.sample(i) for i in range(0, 600, 10)])
+    losses = []
+    optimizer = torch.optim.Adam(model.nic.parameters(), lr=0.01)
+    for _ in range(10):
+        loss, _ = task.loss(model.train(), batch, torch.Generator())
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.85 * losses[0]
+    with torch.no_grad():
+        saved = task.predict(model.eval(), shown(task, real_data))
+    assert len(saved) == 60
+    assert all(entry["caption"] for entry in saved)
+    value = task.score(saved, real_data).metrics["bleu1"].value
+    assert value is not None
+    assert 0 < value < 100

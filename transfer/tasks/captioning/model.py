@@ -21,6 +21,7 @@ from transfer.tasks.captioning.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 _CHUNK = 64  # images at once when features are computed: fixed, so that a run that goes on finds the same bits
+_SAY_EVERY = 10.0  # seconds between lines while features are computed
 
 
 class Captioner(nn.Module):
@@ -98,10 +99,14 @@ class Bank:
 
     @torch.no_grad()
     def _compute(self, model: Captioner) -> Tensor:
-        started, device, parts = time.perf_counter(), next(model.parameters()).device, []
+        started = said = time.monotonic()
+        device, parts = next(model.parameters()).device, []
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow decodes outside the interpreter's lock
             for start in range(0, len(self.paths), _CHUNK):
                 pixels = torch.stack(list(pool.map(self.view, self.paths[start : start + _CHUNK])))
                 parts.append(model.encode(pixels.to(device)).float())
-        _log.info("features of %s images in %.1f s", f"{len(self.paths):,}", time.perf_counter() - started)
+                if time.monotonic() - said > _SAY_EVERY:
+                    said = time.monotonic()
+                    _log.info("features: %s/%s images", f"{start + len(pixels):,}", f"{len(self.paths):,}")
+        _log.info("features of %s images in %.1f s", f"{len(self.paths):,}", time.monotonic() - started)
         return torch.cat(parts)
