@@ -1,4 +1,4 @@
-"""Faster R-CNN with a small FPN on 300 real VOC images, tested on 200, short side 144: a column of `real_mini`.
+"""Faster R-CNN with a small FPN on 300 real VOC images, tested on 200, short side 112: a column of `real_mini`.
 
 Source: ours; torchvision's parts, trimmed (FPN of 64 channels on layers 2-4, 64 proposals); nothing is the paper's.
 Command: `python -m transfer configs/transfer/mini_voc_frcnn.py --backbone RUN --data-root FOLDER`
@@ -15,7 +15,7 @@ config = Transfer(
     task=FasterRCNN(
         data=VOC(train=(("2007", "trainval"),)),
         neck=FPN(64, (2, 3, 4), extra_level=False, anchor_scale=4, canonical_side=64, head_width=256),
-        size=Fit(144, 192),
+        size=Fit(112, 150),
         freeze_at=0,
         norms_frozen=False,
         anchors_per_image=64,
@@ -26,8 +26,8 @@ config = Transfer(
         cache_images=True,
     ),
     recipe=Recipe(
-        epochs=14,
-        batch_size=8,
+        epochs=22,
+        batch_size=6,
         optimizer=AdamW(lr=2e-3, weight_decay=1e-4),
         schedule=Cosine(),
         warmup_steps=20,
