@@ -14,8 +14,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from core.data.images import read_rgb
 from core.data.records import SceneRecord
+from core.images import Pictures
 
 FILL = (124, 116, 104)  # ImageNet's mean colour in RGB: what the canvas around a zoomed-out image is painted with
 
@@ -105,7 +105,7 @@ class Scenes:
         self.size = size
         self.augment = augment
         self.keep_difficult = keep_difficult
-        self._cache: dict[int, Tensor] | None = {} if cache else None
+        self.pictures = Pictures([record.path for record in records], self._resize, keep=cache)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -113,7 +113,7 @@ class Scenes:
     def sample(self, index: int) -> Example:
         """The example of one record. Raises DataError where the image cannot be read."""
         record = self.records[index]
-        image = self._image(index)  # [3, H, W]
+        image = self.pictures[index]  # [3, H, W]
         height, width = image.shape[-2:]
         boxes, labels = _targets(record, keep_difficult=self.keep_difficult)
         scale = torch.tensor([width / record.size[0], height / record.size[1]]).repeat(2)  # x, y, x, y
@@ -124,15 +124,11 @@ class Scenes:
             image, boxes, labels = (out[key].as_subclass(Tensor) for key in ("image", "boxes", "labels"))
         return Example(image, boxes, labels, record.id, record.size)
 
-    def _image(self, index: int) -> Tensor:
-        if self._cache is not None and index in self._cache:
-            return self._cache[index]
-        image: Tensor = v2.functional.pil_to_tensor(read_rgb(self.records[index].path))
-        if self.size is not None:
-            image = v2.functional.resize(image, list(self.size(*image.shape[-2:])), antialias=True)
-        if self._cache is not None:
-            self._cache[index] = image
-        return image
+    def _resize(self, image: Tensor) -> Tensor:
+        if self.size is None:
+            return image
+        resized: Tensor = v2.functional.resize(image, list(self.size(*image.shape[-2:])), antialias=True)
+        return resized
 
 
 def _targets(record: SceneRecord, *, keep_difficult: bool) -> tuple[Tensor, Tensor]:
