@@ -52,7 +52,7 @@ def measured(command: list[str]) -> tuple[float, float]:
     process = subprocess.Popen(command, stdout=sys.stderr)
     while process.poll() is None:
         peak = max(peak, sum(map(pss, family(process.pid))))
-        time.sleep(0.25)
+        time.sleep(2)  # a look costs milliseconds for each process
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
     return round(time.monotonic() - started, 2), round(peak / 1024)
