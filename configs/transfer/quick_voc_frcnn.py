@@ -29,7 +29,7 @@ config = Transfer(
         cache_images=True,
     ),
     recipe=Recipe(
-        epochs=6,
+        epochs=5,
         batch_size=8,
         optimizer=AdamW(lr=2e-3, weight_decay=1e-4),
         schedule=Cosine(),

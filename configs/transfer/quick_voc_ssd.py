@@ -28,7 +28,7 @@ config = Transfer(
         cache_images=True,
     ),
     recipe=Recipe(
-        epochs=13,
+        epochs=10,
         batch_size=16,
         optimizer=AdamW(lr=3e-3, weight_decay=1e-4),
         schedule=Cosine(),
