@@ -6,6 +6,7 @@ seconds of each kind of cell, then the time of a second launch that has nothing 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -52,7 +53,8 @@ def measured(command: list[str]) -> tuple[float, float]:
     process = subprocess.Popen(command, stdout=sys.stderr)
     while process.poll() is None:
         peak = max(peak, sum(map(pss, family(process.pid))))
-        time.sleep(2)  # a look costs milliseconds for each process
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a look costs milliseconds for each process
+            process.wait(timeout=2)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
     return round(time.monotonic() - started, 2), round(peak / 1024)

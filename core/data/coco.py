@@ -27,9 +27,9 @@ class CocoCaptions(DataSet[CaptionRecord]):
 
     name: ClassVar[str] = "COCO captions"
     layout: ClassVar[str] = """
-coco/annotations/captions_<train2017 or val2017>.json
-coco/train2017/*.jpg
-coco/val2017/*.jpg
+coco/annotations/captions_<SPLIT>.json
+coco/<SPLIT>/*.jpg
+SPLIT: train2017 and val2017, or train2014 and val2014, as the config says
 """
     official: ClassVar[dict[str, int]] = {"train": 118_287, "val": 5_000}
 
