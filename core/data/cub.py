@@ -19,7 +19,11 @@ _TABLES = ("images", "image_class_labels", "train_test_split", "bounding_boxes",
 
 @dataclass(frozen=True)
 class CUB(DataSet[ImageRecord]):
-    """CUB-200-2011 as its archive unpacks. Records are sorted by image id; `id` is the path below `images/`."""
+    """CUB-200-2011 as its archive unpacks. Records are sorted by image id; `id` is the path below `images/`.
+
+    The classes are those that have images, so that a subset with all 200 names in classes.txt has no classes that a
+    network could never learn: their weights would share all that the present ones have in common, and a CAM with it.
+    """
 
     name: ClassVar[str] = "CUB-200-2011"
     layout: ClassVar[str] = """
@@ -36,12 +40,11 @@ CUB_200_2011/images/<class folder>/<file>.jpg
     """The folder that holds images.txt and images/."""
 
     def classes(self, root: Path) -> tuple[str, ...]:
-        """The names of classes.txt in the order of their ids: "001.Black_footed_Albatross", ..."""
-        path = Path(root) / self.folder / "classes.txt"
-        names = _table(path, "<class id> <class name>")
-        if sorted(names) != list(range(1, len(names) + 1)):
-            raise DataError(f"{path}: class ids must be 1, 2, ... without gaps, came {sorted(names)[:5]}...")
-        return tuple(names[i][1][0] for i in sorted(names))
+        """The names of the classes that have images, by their ids: "001.Black_footed_Albatross", ..."""
+        base = Path(root) / self.folder
+        names = _names(base)
+        present = _present(_table(base / "image_class_labels.txt", "<image id> <class id>"), len(names))
+        return tuple(names[i - 1] for i in present)
 
     def _needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
         base = root / self.folder
@@ -60,7 +63,8 @@ CUB_200_2011/images/<class folder>/<file>.jpg
             if odd := sorted(images.keys() ^ table.keys()):
                 lacks = f"{name}.txt" if odd[0] in images else "images.txt"
                 raise DataError(f"{base / lacks}: has no line for image {odd[0]} ({len(odd)} in all)")
-        count = len(self.classes(root))
+        names = _names(base)
+        label = {class_id: index for index, class_id in enumerate(_present(labels, len(names)))}
         files = _Files(base / "images")
         records = []
         for i, (where, (file,)) in sorted(images.items()):
@@ -68,8 +72,8 @@ CUB_200_2011/images/<class folder>/<file>.jpg
                 continue
             if not files.exist(file):
                 raise DataError(f"{where}: image {i} has no file {base / 'images' / file}")
-            label = _label(*labels[i], count)
-            records.append(ImageRecord(file, base / "images" / file, label, (_box(*boxes[i]),)))
+            class_id = _class_id(*labels[i], len(names))
+            records.append(ImageRecord(file, base / "images" / file, label[class_id], (_box(*boxes[i]),)))
         if not records:
             raise DataError(f"{base / 'train_test_split.txt'}: no image is in split {split!r}")
         return tuple(records)
@@ -107,11 +111,25 @@ def _is_train(where: str, values: list[str]) -> bool:
     return values[0] == "1"
 
 
-def _label(where: str, values: list[str], count: int) -> int:
+def _names(base: Path) -> list[str]:
+    """All names of classes.txt, by class id."""
+    path = base / "classes.txt"
+    names = _table(path, "<class id> <class name>")
+    if sorted(names) != list(range(1, len(names) + 1)):
+        raise DataError(f"{path}: class ids must be 1, 2, ... without gaps, came {sorted(names)[:5]}...")
+    return [names[i][1][0] for i in sorted(names)]
+
+
+def _present(labels: dict[int, tuple[str, list[str]]], count: int) -> list[int]:
+    """The ids of the classes that have images, sorted."""
+    return sorted({_class_id(where, values, count) for where, values in labels.values()})
+
+
+def _class_id(where: str, values: list[str], count: int) -> int:
     class_id = integer(values[0], where, "the class id")
     if not 1 <= class_id <= count:
         raise DataError(f"{where}: class id {class_id} is not in classes.txt, which has 1 to {count}")
-    return class_id - 1
+    return class_id
 
 
 def _box(where: str, values: list[str]) -> Box:

@@ -27,6 +27,16 @@ def test_records(tmp_path: Path) -> None:
     assert CUB().classes(tmp_path) == ("001.Bird_1", "002.Bird_2")
 
 
+def test_a_subset_has_the_classes_that_have_images(tmp_path: Path) -> None:
+    base = cub(tmp_path, classes=3, per_class=4)
+    for table in ("images", "image_class_labels", "train_test_split", "bounding_boxes"):
+        path = base / f"{table}.txt"
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(lines[:4] + lines[8:]))  # without the second class
+    assert CUB().classes(tmp_path) == ("001.Bird_1", "003.Bird_3")
+    assert [record.label for record in CUB().records(tmp_path, "train")] == [0, 0, 1, 1]
+
+
 def test_the_order_of_lines_does_not_matter(tmp_path: Path) -> None:
     base = cub(tmp_path)
     before = CUB().records(tmp_path, "train"), CUB().fingerprint(tmp_path, "train")
