@@ -41,6 +41,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 def test_training_learns_and_keeps_a_history(tmp_path: Path) -> None:
+    @torch.no_grad()
     def error(model: nn.Module) -> float:
         return float(((model.eval()(Points().x) - Points().y) ** 2).mean())
 

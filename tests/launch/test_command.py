@@ -85,7 +85,12 @@ def tree(tmp_path: Path) -> Path:
 def start(tree: Path, *words: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-X", "importtime", "-m", "launch", "configs/tables/fake.py", "--preload", "", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=tree, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, cwd=tree, stdout=pipe, stderr=pipe, text=True, preexec_fn=hear_ctrl_c)
+
+
+def hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl-C, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def launch(tree: Path, *words: str) -> tuple[int, str, set[str]]:
