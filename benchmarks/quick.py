@@ -40,6 +40,7 @@ def main() -> None:
     found["second_s"], _ = measured([sys.executable, "-m", "launch", *words, *jobs])
     found["eval_table_s"], _ = measured([sys.executable, "-m", "eval", "table", args.table, "--runs", str(runs)])
     found["cells"] = seconds_per_config(runs)
+    found.update(provenance(runs))
     print(json.dumps(found, indent=1))
     if args.out:
         args.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -89,6 +90,12 @@ def seconds_per_config(runs: Path) -> dict[str, float]:
         kind = result["stage"] if result["stage"] == "pretrain" else f"{result['stage']}/{result['config']}"
         seconds[kind].append(result["seconds"])
     return {name: round(mean(values), 1) for name, values in sorted(seconds.items())}
+
+
+def provenance(runs: Path) -> dict[str, Any]:
+    """Commit and versions of one of the results."""
+    result = json.loads(next(runs.rglob("result.json")).read_text())
+    return {"commit": result["commit"], "versions": result["versions"]}
 
 
 def machine() -> str:
