@@ -6,6 +6,7 @@ This module imports torch only where a cell runs, so that digests cost nothing.
 """
 
 import argparse
+import errno
 import logging
 import sys
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _log = logging.getLogger(__name__)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # what a user can mend about a disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,13 @@ def main(
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr, flush=True)  # noqa: T201
         return 130
-    except Exception:
+    except OSError as error:
+        if error.errno not in _DISK:
+            traceback.print_exc()
+            return 1
+        print(f"error: {error}; nothing finished is lost, the same command goes on", file=sys.stderr)  # noqa: T201
+        return 2
+    except Exception:  # a crash: the code 1 tells the launcher so, and the traceback goes to the cell's log
         traceback.print_exc()
         return 1
 

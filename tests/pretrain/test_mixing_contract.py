@@ -134,14 +134,13 @@ def test_half_precision(mixing: Mixing) -> None:
     assert mixing.apply(x, mixing.draw(x.shape, _generator(1))).dtype == torch.bfloat16
 
 
-def test_probability_zero_changes_nothing(mixing: Mixing) -> None:
-    if not any(field.name == "probability" for field in fields(mixing)):
-        pytest.skip("this method has no probability")
-    never = type(mixing)(probability=0.0)  # type: ignore[call-arg]  # the field is there: see the line above
+@pytest.mark.parametrize("method", [m for m in METHODS if any(field.name == "probability" for field in fields(m))])
+def test_probability_zero_changes_nothing(method: type[Mixing]) -> None:
+    never = method(probability=0.0)  # type: ignore[call-arg]  # the field is there: see the line above
     x = torch.randn(4, 3, 8, 8)
     for seed in range(10):
         draw = never.draw(x.shape, _generator(seed))
         assert draw.changes_nothing
         assert torch.equal(never.apply(x, draw), x)
     with pytest.raises(ValueError, match="probability"):
-        type(mixing)(probability=1.5)  # type: ignore[call-arg]  # as above
+        method(probability=1.5)  # type: ignore[call-arg]  # as above

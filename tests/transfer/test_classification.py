@@ -1,5 +1,6 @@
 """Classification as a transfer step: fine-tuned, tested as it is, and through the stage's command."""
 
+import errno
 import json
 import subprocess
 from dataclasses import replace
@@ -159,3 +160,29 @@ def test_a_config_of_another_stage_and_a_missing_backbone_are_refused(
     (tmp_path / "tiny_cub.py").write_text(CONFIG)
     assert main([str(tmp_path / "tiny_cub.py"), "--backbone", str(tmp_path / "no_run")]) == 2
     assert "expected a run folder" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_said_and_leaves_no_half_result(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layouts.cub(tmp_path / "data", per_class=6)
+    (tmp_path / "tiny_cub.py").write_text(CONFIG)
+    words = [str(tmp_path / "tiny_cub.py"), "--backbone", str(saved), "--run", str(tmp_path / "run")]
+    words += ["--data-root", str(tmp_path / "data")]
+    whole = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if "result.json" in self.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return whole(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert not list((tmp_path / "run").glob("*result*"))
+    kept = (tmp_path / "run/predictions.json").stat().st_mtime_ns
+    monkeypatch.undo()
+    assert main(words) == 0, "room again: the same command ends what was begun"
+    assert (tmp_path / "run/predictions.json").stat().st_mtime_ns == kept, "and computes nothing again"
