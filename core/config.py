@@ -63,8 +63,9 @@ def find(path: Path | str) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate.resolve()
-    folder = next((c.parent for c in candidates if c.parent.is_dir() and c.parent != Path()), CONFIGS)
-    there = sorted(file.stem for file in folder.glob("*.py") if not file.name.startswith("_"))
+    parents = ((CONFIGS / given).parent, given.parent)  # the rooms of code have the same names as those of configs
+    folder = next((parent for parent in parents if parent.is_dir()), CONFIGS)
+    there = sorted(f.relative_to(folder).with_suffix("").as_posix() for f in folder.rglob("*.py") if f.name[0] != "_")
     raise UserError(f"no config {path}; in {folder} there are: {', '.join(there) or 'none'}")
 
 

@@ -180,7 +180,11 @@ def main(
 
 
 def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outcome], argv: list[str], prog: str) -> int:
-    options, rest = _parser(prog).parse_known_args(argv)
+    parser = _parser(prog)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(parser.format_help())  # noqa: T201
+        return 0 if argv else 2
+    options, rest = parser.parse_known_args(argv)
     config = load(options.config)
     if not isinstance(config, kind):
         raise UserError(
@@ -229,7 +233,13 @@ def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outco
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False, add_help=False)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} CONFIG [options] [--field.of.the.config VALUE ...]",
+        epilog=f"`{prog} CONFIG --help` lists the fields of that config.",
+        allow_abbrev=False,
+        add_help=False,  # of a config: tyro gives it
+    )
     parser.add_argument("config", help="a config file, or its name below configs/")
     parser.add_argument("--run", type=Path, help="the run's folder (default: from the config's name)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
