@@ -1,6 +1,5 @@
 """What a transfer task is: its data, model, loss, predictions and score. One file or folder in transfer/tasks/ each."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +74,3 @@ class Task(ABC):
     def export(self, model: nn.Module, spec: Spec) -> tuple[nn.Module, Spec] | None:
         """The backbone that this task hands on to the next step, and its header. Default: none."""
         return None
-
-
-def replaced(spec: Spec, **changes: Any) -> Spec:
-    """A header with fields changed."""
-    return dataclasses.replace(spec, **changes)

@@ -4,7 +4,7 @@ N images, K classes, C = 3 channels, H = W pixels. Errors are top-1 and top-5 in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from core.loader import Samples
 from core.resnet import classifier, layer4_to_stride1, new_head
 from core.stage import Metric, Outcome
 from eval.classification import topk_error
-from transfer.task import Task, replaced
+from transfer.task import Task
 
 KEPT = 5  # classes kept for each image: what top-5 error needs
 
@@ -184,4 +184,4 @@ class FineTune(_Classification):
         assert isinstance(model, Classifier)
         stride1 = spec.layer4_stride1 or self.layer4_stride1
         classes = classifier(model.network).out_features
-        return model.network, replaced(spec, num_classes=classes, layer4_stride1=stride1, input_size=self.crop)
+        return model.network, replace(spec, num_classes=classes, layer4_stride1=stride1, input_size=self.crop)
