@@ -113,7 +113,12 @@ def fingerprint(config: Stage) -> str:
         UserError: a data set is missing or has the wrong layout.
     """
     root = config.root
-    return digest([[need.data.name, need.split, need.data.fingerprint(root, need.split)] for need in config.needs()])
+    return digest(
+        [
+            [need.data.name, need.split, need.data.fingerprint(root, need.split, boxes=need.boxes)]
+            for need in config.needs()
+        ]
+    )
 
 
 def cell_digest(config: Stage, data: str, upstream: str | None) -> str:

@@ -192,7 +192,7 @@ def stamp(path: Path) -> list[int] | None:
 
 
 def watch(roots: Iterable[Path], files: Iterable[Path] = ()) -> dict[str, list[int] | None]:
-    """The stamps of data roots, of two levels of what lies in them, and of single files."""
+    """The stamps of data roots, of two levels of what lies in them, and of the single files and folders given."""
     paths: list[Path] = [*files]
     for root in roots:
         level: Sequence[Path] = [root]

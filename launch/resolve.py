@@ -4,6 +4,7 @@ A process of its own, because configs import torch. A config that fails to load 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import signal
 import sys
@@ -45,7 +46,7 @@ class Resolver:
         # Stamped before anything is read: what changes while we read makes the plan stale.
         backbones = [Path(cell.backbone) for cell in todo if cell.backbone is not None]
         files = [file for path in backbones for file in (path, path / "result.json")]
-        watched = watch({config.root for config in loaded}, files)
+        watched = watch({config.root for config in loaded}, [*files, *_data_files(loaded)])
         return Plan(self.table.name, tuple(self._cell(cell, configs[cell.key]) for cell in todo), watched)
 
     def _config(self, cell: Cell) -> Stage | str:
@@ -99,7 +100,7 @@ class Resolver:
         world = config.world if config.data_root is None else None
         if world is not None:
             world.there(config.root)  # refuses another world in its folder, in a dry run too
-        missing = need.data.missing(config.root, need.split)
+        missing = need.data.missing(config.root, need.split, boxes=need.boxes)
         images: int | None = None
         if missing is None:
             images = self._count(config.root, need)
@@ -110,7 +111,7 @@ class Resolver:
         return DataUse(need.data.name, need.split, str(config.root), images, missing, world is not None)
 
     def _count(self, root: Path, need: Need) -> int:
-        key = str((root, need))
+        key = str((root, need.data, need.split))
         if key not in self._counts:
             self._counts[key] = len(need.data.records(root, need.split))
         return self._counts[key]
@@ -120,6 +121,20 @@ class Resolver:
         if key not in self._fingerprints:
             self._fingerprints[key] = fingerprint(config)
         return self._fingerprints[key]
+
+
+def _data_files(configs: Sequence[Stage]) -> list[Path]:
+    """The annotations, split files and folders that the configs' data sets name, each once."""
+    found: dict[Path, None] = {}
+    seen: set[str] = set()
+    for config in configs:
+        with contextlib.suppress(Exception):  # a stage's own code: what is wrong is said of its cell, not here
+            for need in config.needs():
+                key = str((config.root, need.data, need.split))
+                if key not in seen:
+                    found.update(dict.fromkeys(need.data.watched(config.root, need.split)))
+                seen.add(key)
+    return list(found)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

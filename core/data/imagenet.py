@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from core.data.folders import file_names, folder_names, image_names, stem_of
-from core.data.imagenet_boxes import Boxes, metadata_boxes, xml_boxes
+from core.data.imagenet_boxes import METADATA, Boxes, metadata_boxes, xml_boxes
 from core.data.records import DataError, DataSet, ImageRecord
 
 
@@ -34,7 +34,8 @@ class ImageNet(DataSet[ImageRecord]):
     layout: ClassVar[str] = """
 imagenet/train/<class folder>/*.JPEG   class folders named by WordNet id: n01440764, ...
 imagenet/val/<class folder>/*.JPEG     the val images sorted into the same class folders
-imagenet/localization/*.txt            optional: boxes of the val images (wsolevaluation's metadata or ILSVRC XML)
+imagenet/localization/*                for localization alone: boxes of the val images, as wsolevaluation's metadata
+                                       (localization.txt, image_sizes.txt) or ILSVRC XML (ILSVRC2012_val_*.xml)
 """
     official: ClassVar[dict[str, int]] = {"train": 1_281_167, "val": 50_000}
 
@@ -45,7 +46,7 @@ imagenet/localization/*.txt            optional: boxes of the val images (wsolev
     val: str = "val"
     """The folder of the split "val", below `folder`."""
     boxes: str = "localization"
-    """The folder of wsolevaluation metadata or of ILSVRC XML files, below `folder`. It may be absent."""
+    """The folder of wsolevaluation metadata or of ILSVRC XML files, below `folder`. May be absent for a classifier."""
 
     def classes(self, root: Path) -> tuple[str, ...]:
         """The class folders of train, sorted; those of val where there is no train folder."""
@@ -61,6 +62,16 @@ imagenet/localization/*.txt            optional: boxes of the val images (wsolev
     def _needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
         yield root / self.folder, "folder"
         yield self._folder(root, split), "folder"
+
+    def watched(self, root: Path, split: str) -> tuple[Path, ...]:
+        """The class folders too, which change with their images, and the metadata's files."""
+        folder = self._folder(Path(root), split)
+        classes = [folder / name for name in folder_names(folder)] if folder.is_dir() else []
+        metadata = [Path(root) / self.folder / self.boxes / f"{table}.txt" for table in METADATA]
+        return (*super().watched(root, split), *classes, *metadata)
+
+    def _box_needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
+        yield root / self.folder / self.boxes, "folder"
 
     def _misplaced(self, root: Path, split: str) -> str | None:
         folder = self._folder(root, split)

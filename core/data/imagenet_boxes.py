@@ -6,6 +6,8 @@ from core.data.folders import stem_of
 from core.data.parsing import integer, number, read_annotation, rows
 from core.data.records import Box, DataError
 
+METADATA = ("localization", "image_sizes", "class_labels")
+"""wsolevaluation's files, without ".txt"; the last one may be absent."""
 Boxes = dict[str, tuple[tuple[Box, ...], tuple[int, int]]]
 """File name without suffix -> (boxes, (width, height) in whose pixels they are given)."""
 

@@ -83,13 +83,16 @@ class DataSet(ABC, Generic[R]):
             raise DataError(message)
         return self._read(Path(root), split)
 
-    def missing(self, root: Path, split: str) -> str | None:
-        """None where the split's folders and files stand below `root`, else what is missing. Lists no big folder."""
+    def missing(self, root: Path, split: str, *, boxes: bool = False) -> str | None:
+        """None where the split's folders and files stand below `root`, else what is missing. Lists no big folder.
+
+        boxes: ask for those of the boxes too, where a data set has them beside its images (`_box_needs`).
+        """
         self._check_split(split)
         root = Path(root)
         if not root.is_dir():
             return f"{self.name}, split {split!r}: the data root {root} {_what(root)}.\n{self._expected(root)}"
-        for path, kind in self._needs(root, split):
+        for path, kind in [*self._needs(root, split), *(self._box_needs(root, split) if boxes else ())]:
             there = path.is_dir() if kind == "folder" else path.is_file()
             if not there:
                 return f"{self.name}, split {split!r}: {kind} {path} {_what(path)}.\n{self._expected(root)}"
@@ -106,23 +109,46 @@ class DataSet(ABC, Generic[R]):
         """Class names; a label is an index into them."""
         raise DataError(f"{self.name} has no classes (data root {root})")
 
-    def fingerprint(self, root: Path, split: str, records: Sequence[R] | None = None) -> str:
+    def watched(self, root: Path, split: str) -> tuple[Path, ...]:
+        """Folders and files whose change says that the records may have changed: few enough to `stat` at each launch.
+
+        The default is what must exist, the annotations' folders and the split files among it.
+        """
+        return tuple(path for path, _ in [*self._needs(Path(root), split), *self._box_needs(Path(root), split)])
+
+    def fingerprint(self, root: Path, split: str, records: Sequence[R] | None = None, *, boxes: bool = False) -> str:
         """16 hex digits over ids, annotations and the sizes of the image files: the split's identity.
 
-        Independent of where the root is and of the order of files. `records`: those of this split where they were
-        read already, else they are read here. One `stat` per image, no image is opened, so that a file
-        changed in place without changing its size goes unnoticed.
+        Independent of where the root is and of the order of files. One `stat` per image, no image is opened, so that a
+        file changed in place without changing its size goes unnoticed.
+
+        Args:
+            root: the data root. split: the split.
+            records: those of this split where they were read already, else they are read here.
+            boxes: whether `boxes` and `size` of an `ImageRecord` are part of it: for whom reads them. A classifier
+                does not, so that boxes added to a data set leave its identity as it was. The other kinds of records
+                are all annotation, and hashed whole.
+
+        Raises:
+            DataError: something is missing, boxes included where they are asked for.
         """
         if records is None:
-            records = self.records(root, split)
+            if message := self.missing(root, split, boxes=boxes):
+                raise DataError(message)
+            records = self._read(Path(root), split)
+        annotations = {**_ANNOTATIONS, ImageRecord: _ANNOTATIONS[ImageRecord] if boxes else attrgetter("id", "label")}
         digest = hashlib.sha256(f"{self.name}/{split}/{len(records)}\n".encode())
         for record in sorted(records, key=attrgetter("id")):
-            digest.update(f"{_ANNOTATIONS[type(record)](record)!r} {_file_size(record.path)}\n".encode())
+            digest.update(f"{annotations[type(record)](record)!r} {_file_size(record.path)}\n".encode())
         return digest.hexdigest()[:16]
 
     @abstractmethod
     def _needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
         """(path, "folder" or "file") of what must exist for this split, outermost first."""
+
+    def _box_needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
+        """What must exist beside `_needs` for the records to have boxes. Default: nothing more."""
+        return ()
 
     @abstractmethod
     def _read(self, root: Path, split: str) -> tuple[R, ...]:
@@ -147,6 +173,8 @@ class Need:
 
     data: DataSet[Any]
     split: str
+    boxes: bool = False
+    """Whether boxes and sizes of an `ImageRecord` are read too: they must be there, and count in the fingerprint."""
 
 
 def _what(path: Path) -> str:

@@ -84,12 +84,21 @@ def test_metadata_corners_are_inclusive(tmp_path: Path) -> None:
     assert all(record.boxes == () for record in ImageNet().records(tmp_path, "train"))
 
 
-def test_boxes_are_optional_and_part_of_the_identity(tmp_path: Path) -> None:
+def test_boxes_may_come_later_and_a_classifiers_identity_stays(tmp_path: Path) -> None:
     base = imagenet(tmp_path, TWO, boxes=True)
-    with_boxes = ImageNet().fingerprint(tmp_path, "val")
+    data = ImageNet()
+    before, with_boxes = data.fingerprint(tmp_path, "val"), data.fingerprint(tmp_path, "val", boxes=True)
+    assert before != with_boxes
     shutil.rmtree(base / "localization")
-    assert {record.boxes for record in ImageNet().records(tmp_path, "val")} == {()}
-    assert ImageNet().fingerprint(tmp_path, "val") != with_boxes
+    assert {record.boxes for record in data.records(tmp_path, "val")} == {()}
+    assert data.fingerprint(tmp_path, "val") == before
+    assert data.missing(tmp_path, "val") is None
+    message = data.missing(tmp_path, "val", boxes=True)
+    assert message is not None
+    assert message.startswith(f"ImageNet, split 'val': folder {base / 'localization'} does not exist.")
+    with pytest.raises(DataError) as caught:
+        data.fingerprint(tmp_path, "val", boxes=True)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

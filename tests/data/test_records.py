@@ -71,13 +71,39 @@ def test_identity(tmp_path: Path, data: DataSet[Any], split: str, build: Any) ->
 def test_every_annotation_is_part_of_the_identity(tmp_path: Path, data: DataSet[Any], split: str, build: Any) -> None:
     build(tmp_path)
     records = data.records(tmp_path, split)
-    seen = {data.fingerprint(tmp_path, split, records)}
+    seen = {data.fingerprint(tmp_path, split, records, boxes=True)}
     for field in dataclasses.fields(records[0]):
         if field.name != "path":
             value: Any = ("changed",) if field.name != "id" else type(records[0].id)(7)
             changed = dataclasses.replace(records[0], **{field.name: value})
-            seen.add(data.fingerprint(tmp_path, split, [*records[1:], changed]))
+            seen.add(data.fingerprint(tmp_path, split, [*records[1:], changed], boxes=True))
     assert len(seen) == len(dataclasses.fields(records[0]))
+
+
+@each
+def test_boxes_are_part_of_a_classifiers_identity_only_where_asked_for(
+    tmp_path: Path, data: DataSet[Any], split: str, build: Any
+) -> None:
+    build(tmp_path)
+    records = data.records(tmp_path, split)
+    changed = {name: ("changed",) for name in ("boxes", "size") if hasattr(records[0], name)}
+    others = [dataclasses.replace(record, **changed) for record in records]
+    same = data.fingerprint(tmp_path, split, records) == data.fingerprint(tmp_path, split, others)
+    assert same == (data.name in ("ImageNet", "CUB-200-2011", "COCO captions"))
+
+
+@each
+def test_what_is_watched_is_there_and_changes_with_the_annotations(
+    tmp_path: Path, data: DataSet[Any], split: str, build: Any
+) -> None:
+    build(tmp_path)
+    watched = data.watched(tmp_path, split)
+    annotations = [path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".json")]
+    unwatched = {path.name for path in annotations} - {path.name for path in watched}
+    assert unwatched <= {"image_ids.txt"}  # of wsolevaluation's metadata, not read
+    records = data.records(tmp_path, split)
+    assert data.name == "CUB-200-2011" or {record.path.parent for record in records} <= set(watched)
+    assert data.watched(tmp_path / "gone", split), "asked before the data is there"
 
 
 def test_a_link_to_nowhere_is_said_to_be_one(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core import atomic
 from core.config import load
 from core.data.coco import CocoCaptions
 from core.data.cub import CUB
@@ -16,8 +17,9 @@ from core.data.voc import VOC
 from core.errors import UserError
 from core.stage import cell_digest, fingerprint
 from eval.table import Column, Row, Table
-from launch.plan import Plan, PlannedCell, Source
+from launch.plan import Plan, PlannedCell, Source, cached, plan_path
 from launch.resolve import Resolver
+from tests.data.layouts import imagenet, voc
 
 CONFIG = """
 from dataclasses import dataclass
@@ -117,6 +119,46 @@ def test_missing_data_and_a_missing_backbone_are_said_not_raised(configs: Path) 
     assert [use.missing is not None for use in there.missing] == [True, True]
     assert there.images == 10 * 5011 + 4952  # as published for 2007
     assert "backbone not_there.safetensors: expected a run folder" in (not_there.error or "")
+
+
+BOXES = """
+from dataclasses import dataclass
+from core.data.imagenet import ImageNet
+from core.data.records import Need
+from core.stage import Stage
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Stage):
+    boxes: bool
+    def needs(self):
+        return (Need(ImageNet(), "val", boxes=self.boxes),)
+    def images(self, count):
+        return count(self.needs()[0])
+
+config = Task(boxes={boxes})
+"""
+
+
+def test_boxes_are_missing_data_of_the_cells_that_read_them_alone(configs: Path) -> None:
+    base = imagenet(Path("data"), {"val": {"n1": 2}})
+    for boxes in (True, False):
+        (configs / "transfer/voc.py").write_text(BOXES.format(boxes=boxes))
+        cell = resolve(TIMM, dry_run=True)[KEY]
+        assert (cell.digest is None, [use.missing is not None for use in cell.missing]) == (boxes, [True] * boxes)
+        assert str(base / "localization") in "".join(use.missing or "" for use in cell.data) or not boxes
+
+
+def test_annotations_far_below_the_root_are_watched(configs: Path) -> None:
+    base = voc(Path("data"), {"trainval": ["000001"], "test": ["000002"]})
+    (configs / "transfer/voc.py").write_text(CONFIG.format(fields=""))
+    table = Table("t", TIMM, (Column("VOC", ("transfer/voc",), "map"),))
+    plan = Resolver(Source(Path("configs/tables/t.py")), table, dry_run=True).plan()
+    atomic.write_json(plan_path("t", Path("runs")), plan.to_json("key"))
+    source = Source(Path("configs/tables/t.py"))
+    assert cached("t", source, "key") == plan
+    listed = base / "ImageSets/Main/test.txt"
+    listed.write_text(listed.read_text() + "\n")
+    assert cached("t", source, "key") is None
 
 
 def test_a_config_that_is_wrong_is_its_own_cells_error(configs: Path) -> None:
