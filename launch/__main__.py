@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import fcntl
+import functools
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -88,13 +89,15 @@ def _main(args: argparse.Namespace) -> int:
         return 0
     with _only_one(whole.name, args.runs):
         resolved = plan.get(whole.name, source, write=True, say=_say)
-        return _run(args, source, _chosen(resolved.cells, keys, args.stage))
+        return _run(args, whole.name, source, _chosen(resolved.cells, keys, args.stage))
 
 
-def _run(args: argparse.Namespace, source: Source, todo: list[PlannedCell]) -> int:
+def _run(args: argparse.Namespace, name: str, source: Source, todo: list[PlannedCell]) -> int:
     began, stop = time.monotonic(), Stop()
     stop.install()
-    ends = _launch(args, todo, stop)
+    # Data may change out of the plan's sight (an image rewritten in place); a result then tells.
+    forget = functools.partial(plan.plan_path(name, source.runs).unlink, missing_ok=True)
+    ends = _launch(args, todo, stop, forget)
     if any(ended.fate is not Fate.SKIPPED for ended in ends):
         _say("\n" + report.summary(ends, time.monotonic() - began))
     if stop.times:
@@ -134,11 +137,11 @@ def _chosen(planned: Sequence[PlannedCell], keys: set[str], stage: str | None) -
     return [cell for cell in planned if cell.key in keys]
 
 
-def _launch(args: argparse.Namespace, todo: list[PlannedCell], stop: Stop) -> list[Ended]:
+def _launch(args: argparse.Namespace, todo: list[PlannedCell], stop: Stop, forget: Callable[[], None]) -> list[Ended]:
     pool = Pool(slots(args.jobs), preload=args.preload, grace=args.grace)
     try:
         with watcher(todo, args.runs, len(pool.slots), sys.stdout) as shown:
-            return Launch(todo, args.runs, pool, shown, args.force, lambda: stop.times > 0).run()
+            return Launch(todo, args.runs, pool, shown, args.force, lambda: stop.times > 0, forget).run()
     finally:
         if stop.times:
             _say(f"stopping; what runs has {args.grace:g} s to end, a second signal ends it at once")

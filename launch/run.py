@@ -75,6 +75,7 @@ class Launch:
         watcher: shows progress.
         force: replace runs of other configs.
         stop: asked often; true ends the launch (running cells are stopped, a later launch goes on from there).
+        forget: called where a result shows that the plan is out of date: the next launch must not take it again.
     """
 
     cells: Sequence[PlannedCell]
@@ -83,6 +84,7 @@ class Launch:
     watcher: Watcher
     force: bool = False
     stop: Callable[[], bool] = lambda: False
+    forget: Callable[[], None] = lambda: None
     fates: dict[str, Ended] = field(default_factory=dict)
     _running: dict[str, Running] = field(default_factory=dict)
     _states: dict[str, State] = field(default_factory=dict)
@@ -151,7 +153,11 @@ class Launch:
         if not reason and not (self.runs / cell.key / "result.json").is_file():
             reason = "exit code 0, but there is no result.json"
         elif not reason and cell.digest is not None and state_of(cell, self.runs) is not State.DONE:
-            reason = "its result has another digest than the plan: code, config or data changed while it ran"
+            self.forget()
+            reason = (
+                "its result has another digest than the plan: code, config or data changed since the plan was made; "
+                "the plan is removed, the same command makes it anew"
+            )
         if reason:
             tail = tail_of(log, self._logs[cell.key])
             return Ended(cell, Fate.FAILED, reason, end.seconds, end.max_rss, log, tail)

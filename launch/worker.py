@@ -5,8 +5,8 @@ and calls `module`'s `main(argv)`. Events go as JSON lines to the worker's first
 {"event": "ready", "seconds"}, {"event": "started", "key", "pid"},
 {"event": "ended", "key", "returncode", "signal", "seconds", "max_rss"} (bytes).
 A crash, a kill or no memory costs the child alone. The end of stdin, SIGTERM, or the death of the launcher stop the
-running child (SIGTERM, then SIGKILL after `--grace` seconds) and then the worker. CUDA is never touched here: what a
-process did with CUDA, its forks cannot use.
+running child (SIGTERM; after `--grace` seconds SIGKILL, to what it started too) and then the worker. CUDA is never
+touched here: what a process did with CUDA, its forks cannot use.
 """
 
 import argparse
@@ -120,13 +120,15 @@ class Worker:
         while True:
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
-                _signal_group(pid, signal.SIGKILL)  # what the child left behind
+                _kill_group(pid)  # what the child left behind
                 return status, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
             if self._finished() and deadline is None:
                 deadline = time.monotonic() + self.grace
-                _signal_group(pid, signal.SIGTERM)
+                # To the cell's own process alone, which saves a checkpoint; its data loaders have to live for that.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
             if deadline is not None and time.monotonic() > deadline:
-                _signal_group(pid, signal.SIGKILL)
+                _kill_group(pid)
             if self._eof:
                 time.sleep(_POLL)
             else:
@@ -210,9 +212,9 @@ def die_with_parent(number: int, parent: int | None) -> None:
         os.kill(os.getpid(), number)
 
 
-def _signal_group(pid: int, number: int) -> None:
+def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _private_stdout() -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.layouts import voc
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 FAKES = """
@@ -26,8 +28,9 @@ from core.stage import Stage, cell_digest, fingerprint, upstream_digest
 class Fake(Stage):
     do: str = "0"
     reads: tuple = ()
+    data: VOC = VOC()
     def needs(self):
-        return tuple(Need(VOC(), split) for split in self.reads)
+        return tuple(Need(self.data, split) for split in self.reads)
     def images(self, count):
         return 100 + sum(count(need) for need in self.needs())
 
@@ -61,7 +64,7 @@ config = Table(name="fake", rows=(Row("A", pretrain="pretrain/a"), Row("B", pret
 
 
 def config(tree: Path, name: str, fields: str = "") -> None:
-    (tree / "configs" / f"{name}.py").write_text(f"from fakes import Fake\nconfig = Fake({fields})\n")
+    (tree / "configs" / f"{name}.py").write_text(f"from fakes import VOC, Fake\nconfig = Fake({fields})\n")
 
 
 @pytest.fixture
@@ -238,6 +241,24 @@ def test_a_cached_plan_is_made_again_when_the_data_changes(tree: Path) -> None:
     (tree / "world/world.json").write_text(json.dumps({"seed": 2}))
     assert launch(tree)[0] == 0
     assert plan.stat().st_mtime_ns > written
+
+
+def test_a_plan_that_a_result_contradicts_is_made_again(tree: Path) -> None:
+    """An image rewritten in place changes the data's identity and no folder's time."""
+    base = voc(tree / "data", {"trainval": ["000001"]})
+    sets = "VOC(train=(('2007', 'trainval'),))"
+    config(tree, "transfer/one", f"reads=('train',), data={sets}")
+    assert launch(tree, "--rows", "a")[0] == 0
+    shutil.rmtree(tree / "runs/transfer/one/a")
+    with (base / "JPEGImages/000001.jpg").open("ab") as file:
+        file.write(b"more")
+    code, out, _ = launch(tree, "--rows", "a")
+    assert code == 1
+    assert "transfer/one/a/seed0: its result has another digest than the plan" in out
+    assert "the plan is removed, the same command makes it anew" in out
+    code, out, _ = launch(tree, "--rows", "a")
+    assert code == 0, out
+    assert calls(tree).count("runs/transfer/one/a/seed0") == 2
 
 
 def _pid_of(tree: Path, run: str) -> int:

@@ -133,6 +133,9 @@ def test_a_result_of_another_digest_than_planned_is_a_failure(stages: Path, cell
     write = "Path(run / 'result.json').write_text('{\"digest\": \"else\"}') and os._exit(0)"
     ends = launch([cell("pretrain/a", do=write)])
     assert "another digest than the plan" in ends["pretrain/a"].reason
+    asked = []
+    launch([cell("pretrain/b", do=write), cell("pretrain/c")], forget=lambda: asked.append("forget"))
+    assert asked == ["forget"]
 
 
 def test_force_is_passed_only_to_runs_of_another_config(stages: Path, cell: Make) -> None:
@@ -159,6 +162,21 @@ def test_stopping_ends_children_and_says_what_was_not_done(stages: Path, cell: M
     }
     _wait_until(lambda: not alive(calls()[0][2]))
     assert time.monotonic() - started < 20
+
+
+def test_a_stop_reaches_the_cell_and_not_its_data_loaders(stages: Path, cell: Make) -> None:
+    """A loader that is killed fails the training before it has saved its checkpoint."""
+    script = (
+        "def stage(*_):\n"
+        "    loader.send_signal(0), open('loader.txt', 'w').write(str(loader.poll())), sys.exit(3)\n"
+        "import subprocess\n"
+        "loader = subprocess.Popen(['sleep', '60'])\n"
+        "signal.signal(signal.SIGTERM, stage), open('ready', 'w').close(), time.sleep(60)\n"
+    )
+    do = f"exec({script!r}, globals()) or 0"
+    ends = launch([cell("pretrain/a", do=do)], stop=Path("ready").exists)
+    assert ends["pretrain/a"].fate is Fate.STOPPED
+    assert Path("loader.txt").read_text() == "None", "the loader was alive when the cell heard of the stop"
 
 
 def test_a_preload_that_fails_ends_the_launch_with_its_words(stages: Path, cell: Make) -> None:
