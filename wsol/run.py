@@ -23,7 +23,7 @@ from core.errors import UserError
 from core.images import normalize, to_tensor
 from core.loop import predict
 from core.stage import Job, Metric, Outcome
-from eval.localization import best_ious, best_thresholds, box_iou, largest_box
+from eval.localization_old import best_ious, best_thresholds, box_iou, largest_box
 from wsol.geometry import Box
 from wsol.stage import Localize
 

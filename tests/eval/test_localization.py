@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eval.errors import EvalError
-from eval.localization import THRESHOLDS, best_ious, box_iou, components, largest_box, localize, max_box_acc_v2
+from eval.localization_old import THRESHOLDS, best_ious, box_iou, components, largest_box, localize, max_box_acc_v2
 
 
 def wsol_case(folder: Path) -> tuple[np.ndarray, list[np.ndarray], list[str]]:
