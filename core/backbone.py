@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from core import atomic, provenance
@@ -79,11 +80,11 @@ def build(spec: Spec) -> nn.Module:
 
 
 def save(path: Path, model: nn.Module, spec: Spec) -> None:
-    """Write a model's tensors and its header, whole or not at all."""
+    """Write a model's tensors and its header, whole or not at all. Raises OSError where the disk is full."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {_KEY: json.dumps(dataclasses.asdict(spec)), "format": "pt"}
-    with atomic.replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+    # As bytes: the file's own writer says neither which error of the disk it met nor, always, that it met one.
+    atomic.write_bytes(path, serialize(tensors, metadata=header))
 
 
 def load(source: str | Path, *, layer4_stride1: bool = False) -> Backbone:

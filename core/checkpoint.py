@@ -1,9 +1,9 @@
-"""checkpoint.pt: what a killed run needs to go on with the same bits. The last two are kept."""
+"""checkpoint.pt: what a killed run needs to go on with the same bits (`core.loop` says when). The last two are kept."""
 
 import logging
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -14,12 +14,39 @@ LATEST, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all; the one before becomes the previous."""
+    """Write a checkpoint, whole or not at all; the one before becomes the previous.
+
+    Raises:
+        OSError: the disk is full, or the like; the one before is as it was.
+    """
     latest = folder / LATEST
     with atomic.replacing(latest) as temporary:
-        torch.save(state, temporary)
+        with temporary.open("wb") as file:
+            noted = _Noted(file)
+            try:
+                torch.save(state, cast("IO[bytes]", noted))
+            except RuntimeError as error:
+                raise noted.error or error from None
         if latest.exists():
             latest.replace(folder / PREVIOUS)
+
+
+class _Noted:
+    """A file that keeps the error of a write: of a full disk torch.save says "unexpected pos", as a RuntimeError."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def load(folder: Path) -> dict[str, Any] | None:

@@ -1,7 +1,9 @@
 """The loop that all stages train with, on Lightning Fabric, and the one that they test with.
 
 Before every step torch's generators are seeded by (seed, step, rank), so that a run that was killed and goes on from
-its checkpoint, in mid-epoch too, ends with the bits of one that was not.
+its checkpoint, in mid-epoch too, ends with the bits of one that was not. That holds on one kind of device, where its
+kernels give the same bits twice; it is measured on the CPU. A GPU's may not (cuDNN, atomic additions), nor does a run
+that changes devices.
 """
 
 import logging
@@ -26,6 +28,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Loss = Callable[[nn.Module, Any, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
 AfterEpoch = Callable[[int, nn.Module], dict[str, float]]
+_SAVED = {"step", "due", "history", "shown", "model", "optimizer", "precision", "log_size"}
 _LOOK_EVERY_CUDA = 25  # steps between looks at the loss where a look waits for the device
 
 
@@ -57,8 +60,9 @@ def fit(
         loss: (model, batch, generator) -> a scalar, and numbers to log. The generator is seeded by (seed, step).
         recipe: length, batch size, optimizer, schedule.
         parameters: the optimizer's groups; "lr_scale" in one multiplies the learning rate.
-        after_epoch: called with the epoch (from 1) and the model after each epoch and after the last step; what it
-            returns is logged and kept in the history.
+        after_epoch: called with the epoch (from 1) and the model after each epoch and after the last step, where that
+            is within one; what it returns is logged and kept in the history. A run that was killed meanwhile calls it
+            again, with the same weights.
 
     Raises:
         UserError: the loss is not finite (step and learning rate are named), or there is nothing to train on.
@@ -93,7 +97,9 @@ class _Fit:
         self.recent: list[tuple[int, float, Tensor]] = []  # (step, learning rate, loss) not looked at yet
         self.shown = math.nan
         self.look_every = _LOOK_EVERY_CUDA if job.fabric.device.type == "cuda" else 1
+        self.due = False  # whether after_epoch is to say something of what was trained last
         self.stop = False
+        self.stop_at_once = False  # where a checkpoint holds all that there is
         self.saved = time.monotonic()
 
     def run(self) -> Fitted:
@@ -105,8 +111,10 @@ class _Fit:
         except ValueError:  # not the main thread: then whoever owns it sees to signals
             before = None
         try:
-            while self.step < self.total:
-                self._epoch()
+            while self.due or self.step < self.total:
+                if not self.due:
+                    self._epoch()
+                self._after_epoch()
         finally:
             if before is not None:
                 signal.signal(signal.SIGTERM, before)
@@ -118,12 +126,24 @@ class _Fit:
         self.model.train()
         for batch in self._batches(epoch, first, last - first):
             self._one_step(batch)
-            if self.step % self.per_epoch:  # at an epoch's end the checkpoint waits for what after_epoch says
+            if self.step % self.per_epoch and self.step < self.total:
                 self._save_if_due()
         self._look()
-        if self.after_epoch is not None:
-            self.history.append({"epoch": epoch + 1, **self.after_epoch(epoch + 1, self.plain)})
+        self.due = self.after_epoch is not None
+
+    def _after_epoch(self) -> None:
+        """Say something of the epoch. Its training is saved before, so that a kill meanwhile repeats none of it."""
+        if self.due:
+            assert self.after_epoch is not None
+            epoch = -(-self.step // self.per_epoch)
+            self._save()
+            self.stop_at_once = True
+            self._stop_if_asked()
+            said = self.after_epoch(epoch, self.plain)
+            self.stop_at_once = False
+            self.history.append({"epoch": epoch, **said})
             self.job.run.log(step=self.step, **self.history[-1])
+            self.due = False
         self._save_if_due()
 
     def _batches(self, epoch: int, first: int, count: int) -> Iterator[Any]:
@@ -183,28 +203,43 @@ class _Fit:
 
     def _on_sigterm(self, *_: object) -> None:
         self.stop = True
+        if self.stop_at_once:
+            raise KeyboardInterrupt
 
-    def _save_if_due(self) -> None:
-        due = time.monotonic() - self.saved >= self.job.config.checkpoint_every
-        if not (due or self.stop or self.step == self.total):
-            return
-        self.saved = time.monotonic()
-        self._look()
-        state = {"step": self.step, "history": self.history, "shown": self.shown}
-        weights = {"model": self.plain.state_dict(), "optimizer": self.optimizer.state_dict()}
-        if self.job.fabric.global_rank == 0:
-            checkpoint.save(self.job.run.folder, {**state, **weights})
+    def _stop_if_asked(self) -> None:
         if self.stop:
             raise KeyboardInterrupt
 
+    def _save_if_due(self) -> None:
+        due = time.monotonic() - self.saved >= self.job.config.checkpoint_every
+        if due or self.stop or self.step == self.total:
+            self._save()
+            self._stop_if_asked()
+
+    def _save(self) -> None:
+        self.saved = time.monotonic()
+        self._look()
+        state = {"step": self.step, "due": self.due, "history": self.history, "shown": self.shown}
+        weights = {"model": self.plain.state_dict(), "optimizer": self.optimizer.state_dict()}
+        scaler = {"precision": self.job.fabric.strategy.precision.state_dict()}  # 16-mixed scales the loss; others: {}
+        if self.job.fabric.global_rank == 0:
+            log = {"log_size": self.job.run.log_size}
+            checkpoint.save(self.job.run.folder, {**state, **weights, **scaler, **log})
+
     def _resume(self) -> None:
         state = checkpoint.load(self.job.run.folder)
-        self.job.run.keep_log(state["step"] if state else 0)
+        if state is not None and (lacking := _SAVED - state.keys()):
+            raise UserError(
+                f"{self.job.run.folder}: its checkpoint lacks {', '.join(sorted(lacking))}: another version of this "
+                "code wrote it; --force starts the run anew"
+            )
+        self.job.run.keep_log(state["log_size"] if state else 0)
         if state is None:
             return
         self.plain.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.history, self.shown = state["step"], state["history"], state["shown"]
+        self.job.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.step, self.due, self.history, self.shown = (state[key] for key in ("step", "due", "history", "shown"))
         _log.info("goes on from step %d of %d", self.step, self.total)
 
 

@@ -54,8 +54,11 @@ def backbone_sha256(source: str | None) -> str | None:
 
 
 def slug(name: str) -> str:
-    """A name as a folder can be called: "timm:resnet50.a1_in1k" -> "timm_resnet50.a1_in1k"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_")
+    """A name as a folder can be called: "timm:resnet50.a1_in1k" -> "timm-resnet50.a1_in1k".
+
+    The same as `eval.table.slug`, which names the folders of a table's rows; a test holds them together.
+    """
+    return re.sub(r"[^\w.]+", "-", name).strip("-.")
 
 
 def data_used(needs: Sequence[Need], root: Path) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 result.json exists = the cell is done. The same digest again: skipped. Another config in the folder: refused, with the
 differences, unless forced. A folder with a config and no result is incomplete: the run goes on from its checkpoint.
+While a process is at work in a folder, a lock keeps others out.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -16,6 +18,8 @@ from typing import Any
 from core import atomic
 from core.config import differences
 from core.errors import UserError
+from core.lock import NAME as LOCK
+from core.lock import Lock
 
 CONFIG, RESULT, METRICS, PROGRESS = "config.json", "result.json", "metrics.jsonl", "progress.json"
 _log = logging.getLogger(__name__)
@@ -30,6 +34,9 @@ class Run:
     digest: str
     log_every: float = 10.0
     started: float = field(default_factory=time.time)
+    lock: Lock | None = None
+    """Held from `open_run` to `finish`; None for a run that is done."""
+    _seconds_before: float = 0.0
     _last: float = 0.0
     _last_line: float = 0.0
     _phase: str = ""
@@ -44,24 +51,30 @@ class Run:
         """Whether this run has its result."""
         return self.path(RESULT).is_file()
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of work in this folder: this process's, and those of the killed ones before, from progress.json."""
+        return self._seconds_before + time.time() - self.started
+
+    @property
+    def log_size(self) -> int:
+        """Bytes in metrics.jsonl: what a checkpoint keeps, for `keep_log`."""
+        path = self.path(METRICS)
+        return path.stat().st_size if path.is_file() else 0
+
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
         with self.path(METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
-    def keep_log(self, step: int) -> None:
-        """Cut metrics.jsonl back to the lines up to a step: what came after is written anew by the run that goes on."""
+    def keep_log(self, size: int) -> None:
+        """Cut metrics.jsonl back to its first `size` bytes: what came after is written anew by the run that goes on."""
         path = self.path(METRICS)
         if not path.is_file():
             return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):
-                break  # a line half written by the run that was killed: the last one
-        atomic.write_text(path, "".join(line + "\n" for line in kept))
+        kept = path.read_bytes()[:size]
+        # The log is not synced as the checkpoint is: after a power cut it may be shorter, and end within a line.
+        atomic.write_bytes(path, kept[: kept.rfind(b"\n") + 1])
 
     def progress(self, *, done: int, total: int, unit: str = "images", phase: str = "train", **values: float) -> None:
         """Say how far the run is: to progress.json for whoever watches, and as a line every `log_every` seconds.
@@ -81,11 +94,13 @@ class Run:
         rate = (done - first) / max(now - since, 1e-9)
         left = (total - done) / rate if rate > 0 else 0.0
         state = {"done": done, "total": total, "unit": unit, "per_second": rate, "left_s": left, "phase": phase}
-        text = json.dumps({**state, **values, "pid": os.getpid(), "time": now})
-        # No fsync: a bar that is lost in a power cut is no loss, and this is written twice a second.
+        text = json.dumps({**state, **values, "seconds": self.seconds, "pid": os.getpid(), "time": now})
+        # No fsync: a bar that is lost in a power cut is no loss, and this is written twice a second. For the same
+        # reason a full disk is left for a checkpoint or the result to find.
         temporary = self.path(PROGRESS + atomic.SUFFIX)
-        temporary.write_text(text)
-        temporary.replace(self.path(PROGRESS))
+        with contextlib.suppress(OSError):
+            temporary.write_text(text)
+            temporary.replace(self.path(PROGRESS))
         if now - self._last_line >= self.log_every or finished:
             self._last_line = now
             numbers = "".join(f"  {name} {value:.4g}" for name, value in values.items())
@@ -106,6 +121,9 @@ class Run:
         atomic.write_json(self.path(RESULT), result)
         for name in (PROGRESS, "checkpoint.pt", "checkpoint.previous.pt"):
             self.path(name).unlink(missing_ok=True)
+        _sweep(self.folder)
+        if self.lock is not None:
+            self.lock.release()
 
 
 def open_run(folder: Path, description: dict[str, Any], *, force: bool = False, log_every: float = 10.0) -> Run:
@@ -115,30 +133,94 @@ def open_run(folder: Path, description: dict[str, Any], *, force: bool = False, 
         folder: the cell's folder; made when absent.
         description: what config.json holds: "digest" and everything that went into it.
         force: clear a folder that holds another config, or a result that is to be made again.
+        log_every: seconds between progress lines.
 
     Raises:
-        UserError: the folder holds a run of another config (the differences are named), or is not a run.
+        UserError: the folder holds a run of another config (the differences are named), is not a run (forced or not),
+            or another process is at work in it.
     """
-    if force and folder.exists():
-        shutil.rmtree(folder)
+    if not force and (folder / RESULT).is_file():  # only to be read
+        _check(folder, description)
+        return Run(folder, description["digest"], log_every)
+    lock = Lock(folder)
+    try:
+        if force:
+            _clear(folder)
+        _check(folder, description)
+        _sweep(folder)
+        if not (folder / CONFIG).is_file():
+            atomic.write_json(folder / CONFIG, description)
+    except BaseException:
+        lock.release()
+        raise
+    return Run(folder, description["digest"], log_every, lock=lock, _seconds_before=_seconds(folder))
+
+
+def _check(folder: Path, description: dict[str, Any]) -> None:
+    """Refuse a folder that is neither a run of this description nor empty."""
     config = folder / CONFIG
-    if config.is_file():
-        try:
-            there = json.loads(config.read_text())
-            digest = there["digest"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(
-                f"{config}: expected a run's config in JSON with a digest ({error}); --force starts it anew"
-            ) from error
-        if digest != description["digest"]:
-            lines = "\n  ".join(differences(there, description)) or "(a field that is not saved)"
-            raise UserError(
-                f"{folder} holds a run of another config (there = that run, here = this call):\n  {lines}\n"
-                "--force replaces it"
-            )
-    else:
-        others = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        if any(not name.endswith((atomic.SUFFIX, ".log")) for name in others):
-            raise UserError(f"{folder} is not a run: expected {CONFIG}, there are {', '.join(sorted(others)[:5])}")
-        atomic.write_json(config, description)
-    return Run(folder, description["digest"], log_every)
+    if not config.is_file():
+        if others := _strangers(folder):
+            raise UserError(f"{folder} is not a run: expected {CONFIG}, there are {', '.join(others[:5])}")
+        return
+    try:
+        there = json.loads(config.read_text())
+        digest = there["digest"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{config}: expected a run's config in JSON with a digest ({error!r}); where this is a damaged run, "
+            "remove its folder to start anew"
+        ) from error
+    if digest != description["digest"]:
+        lines = "\n  ".join(differences(there, description)) or "(a field that is not saved)"
+        raise UserError(
+            f"{folder} holds a run of another config (there = that run, here = this call):\n  {lines}\n"
+            "--force replaces it"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Empty a run's folder; nothing else is ever removed, as a mistyped --run may name any folder."""
+    if _strangers(folder) and not _is_run(folder):
+        raise UserError(
+            f"{folder}: --force replaces a run and nothing else; expected a {CONFIG} with a digest, there are "
+            f"{', '.join(_strangers(folder)[:5])}. Nothing was removed"
+        )
+    for name in _names(folder):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether config.json is a run's: other programs call a file so too, without a digest in it."""
+    try:
+        return "digest" in json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _names(folder: Path) -> list[str]:
+    """What is in the folder, but for the lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+
+
+def _strangers(folder: Path) -> list[str]:
+    """What is in the folder and may not be in one where no run has begun."""
+    return [name for name in _names(folder) if not name.endswith((atomic.SUFFIX, ".log"))]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process was writing, which may be as large as a checkpoint."""
+    for path in (*folder.glob(f".*{atomic.SUFFIX}"), folder / (PROGRESS + atomic.SUFFIX)):
+        path.unlink(missing_ok=True)
+
+
+def _seconds(folder: Path) -> float:
+    """Seconds that processes before this one were at work here, as their progress said."""
+    try:
+        return float(json.loads((folder / PROGRESS).read_text())["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0

@@ -8,8 +8,9 @@ This module imports torch only where a cell runs, so that digests cost nothing.
 import argparse
 import errno
 import logging
+import os
+import re
 import sys
-import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _log = logging.getLogger(__name__)
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # what a user can mend about a disk
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # what a user can mend about a disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,8 @@ class Stage(ABC):
     """Folder that holds the data sets. Default: the synthetic world's own folder, or ./data."""
     world: World | None = None
     """Synthetic world to write first, where no data root is given."""
-    device: str = unhashed("auto")
-    """One of "auto", "cpu", "cuda" or "mps"."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = unhashed("auto")
+    """Where to run; "auto": on a GPU where there is one."""
     workers: int = unhashed(0)
     """Processes that load data; 0: in this process."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -199,6 +200,7 @@ def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outco
     stem = Path(options.config).stem
     upstream = upstream_digest(options.backbone)
     row, steps = _row(stem, options)
+    _refuse_several_processes()
     folder = options.run or options.runs.joinpath(
         stage, stem, *steps, *([row] if options.backbone else []), f"seed{config.seed}"
     )
@@ -210,7 +212,6 @@ def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outco
     if run.done:
         _log.info("%s is done already (digest %s)", folder / RESULT, cell)
         return 0
-    started = time.time()
     job = Job(run, config.root, config, options.backbone, _fabric(config), row)
     _log.info("%s: %s on %s", folder, options.config, job.fabric.device)
     _seed(config.seed)
@@ -220,6 +221,7 @@ def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outco
         "stage": stage,
         "config": stem,
         "row": row,
+        "steps": steps,
         "seed": config.seed,
         "metrics": {name: vars(metric) for name, metric in outcome.metrics.items()},
         "data": provenance.data_used(config.needs(), config.root),
@@ -227,7 +229,7 @@ def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outco
         "config_digest": digest(description["config"]),
         "backbone_sha256": provenance.backbone_sha256(options.backbone),
         **provenance.environment(job.fabric.device),
-        "seconds": round(time.time() - started, 3),
+        "seconds": round(run.seconds, 3),
         "more": outcome.more,
     }
     run.finish(result)
@@ -249,20 +251,40 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, help="the run's folder (default: from the config's name)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
     parser.add_argument("--backbone", help="a run folder, a .safetensors file, timm:NAME or torchvision:NAME")
-    parser.add_argument("--row", help="the row's name in tables (default: from the backbone)")
+    parser.add_argument("--row", help="the row's name in tables (default: from the backbone, or from --run)")
     parser.add_argument("--force", action="store_true", help="replace what is in the run's folder")
     return parser
 
 
 def _row(stem: str, options: argparse.Namespace) -> tuple[str, list[str]]:
-    """The row's name and the earlier transfer steps, from the backbone's result where it comes from a run."""
+    """The row's name, and the stems of all steps between the row's backbone and this one, as tables name folders.
+
+    Both come from the backbone's result where it is a run. A backbone that is made here is a row of its own: it has the
+    name of its folder, as runs/pretrain/ROW/seedN has it, so that one with other fields than its config's does not
+    pass for the config's.
+    """
     if options.backbone is None:
-        return options.row or stem, []
+        return options.row or (stem if options.run is None else _row_of(options.run) or stem), []
     if not Path(options.backbone).is_dir():
         return options.row or provenance.slug(options.backbone), []
     before = provenance.read_result(Path(options.backbone))
-    steps = [] if before["stage"] == "pretrain" else [str(before["config"])]
+    steps = [] if before["stage"] == "pretrain" else [*before.get("steps", []), str(before["config"])]
     return options.row or str(before["row"]), steps
+
+
+def _row_of(run: Path) -> str:
+    folder = run.absolute()
+    return provenance.slug((folder.parent if re.fullmatch(r"seed\d+", folder.name) else folder).name)
+
+
+def _refuse_several_processes() -> None:
+    """Under torchrun every process would take itself for the only one, and write the same folder."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1":
+        raise UserError(
+            f"WORLD_SIZE={count}: expected one process a cell; training on several devices at once is not there yet. "
+            "Start the command without torchrun; `python -m launch` runs one cell on each GPU"
+        )
 
 
 def _seed(seed: int) -> None:
@@ -278,7 +300,9 @@ def _fabric(config: Stage) -> "Fabric":
 
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: expected a CUDA device, torch sees none; use --device auto or cpu")
-    # One device a process; torchrun and Slurm say through the environment how many processes there are.
+    if config.device == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device=mps: expected an Apple GPU, torch sees none; use --device auto or cpu")
+    # One device and one process a cell: Fabric takes no note of torchrun's other processes with devices=1.
     fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
     fabric.launch()
     return fabric

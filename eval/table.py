@@ -37,7 +37,7 @@ class Row:
     @property
     def key(self) -> str:
         """The row's part of a folder name: the pretraining config's stem, or a slug of the external backbone's name."""
-        return _stem(self.pretrain) if self.pretrain is not None else _slug(self.backbone or "")
+        return _stem(self.pretrain) if self.pretrain is not None else slug(self.backbone or "")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Column:
     @property
     def key(self) -> str:
         """The name in lower case with dashes, easy to type: `cub200-loc`."""
-        return _slug(self.name).lower()
+        return slug(self.name).lower()
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,11 @@ def cells(table: Table) -> tuple[Cell, ...]:
     return tuple(found.values())
 
 
+def slug(text: str) -> str:
+    """A name as a folder can be called: "timm:resnet50.a1_in1k" -> "timm-resnet50.a1_in1k"."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")
+
+
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
@@ -217,7 +222,3 @@ def _stage(config: str) -> str:
 
 def _stem(config: str) -> str:
     return config.split("/")[-1]
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.]+", "-", text).strip("-.")

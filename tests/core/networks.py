@@ -30,10 +30,10 @@ class Nothing(Stage):
         return 0
 
 
-def job(folder: Path, **config: Any) -> Job:
+def job(folder: Path, fabric: Fabric | None = None, **config: Any) -> Job:
     """A job on the CPU in a folder."""
     run = open_run(folder, {"digest": "test"})
-    return Job(run, folder, Nothing(**config), None, Fabric(accelerator="cpu", devices=1), "row")
+    return Job(run, folder, Nothing(**config), None, fabric or Fabric(accelerator="cpu", devices=1), "row")
 
 
 class Points:

@@ -1,7 +1,9 @@
 """The loop: learning rates as functions of the step, NaN, resume with the same bits, workers that change nothing."""
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -10,18 +12,29 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from core import checkpoint, loop
+from core import atomic, checkpoint, loop
 from core.config import CHECKOUT
 from core.errors import UserError
 from core.recipe import SGD, Cosine, Every, Recipe, Steps
 from tests.core.networks import RECIPE, Points, job, network, squared
 
 
+def score(epoch: int, _: nn.Module) -> dict[str, float]:
+    return {"score": float(epoch)}
+
+
 def fit(
-    folder: Path, model: nn.Module, recipe: Recipe = RECIPE, loss: loop.Loss = squared, **config: Any
+    folder: Path,
+    model: nn.Module,
+    recipe: Recipe = RECIPE,
+    loss: loop.Loss = squared,
+    after_epoch: loop.AfterEpoch = score,
+    **config: Any,
 ) -> loop.Fitted:
     groups = [{"params": list(model.parameters())}]
     return loop.fit(
@@ -32,7 +45,7 @@ def fit(
         loss=loss,
         recipe=recipe,
         parameters=groups,
-        after_epoch=lambda epoch, _: {"score": float(epoch)},
+        after_epoch=after_epoch,
     )
 
 
@@ -83,6 +96,81 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) 
     assert (state["step"], state["history"]) == (straight.steps, straight.history)
     log, straight_log = ((f / "metrics.jsonl").read_text() for f in (folder, tmp_path / "straight"))
     assert log == straight_log
+
+
+@pytest.mark.parametrize(("length", "steps"), [({"epochs": 3.0}, 18), ({"steps": 15}, 15)])
+@pytest.mark.parametrize("by_signal", [False, True])
+def test_a_kill_in_the_last_validation_repeats_no_step_and_loses_no_validation(
+    tmp_path: Path, length: dict[str, Any], steps: int, by_signal: bool
+) -> None:
+    """In a whole last epoch, and in one that is cut short (15 = 2 x 6 + 3)."""
+    recipe = Recipe(optimizer=SGD(lr=0.05), batch_size=5, **length)
+    straight, taken = network(), 0
+    expected = fit(tmp_path / "straight", straight, recipe)
+
+    def counted(model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        nonlocal taken
+        taken += 1
+        return squared(model, batch, generator)
+
+    def killed(epoch: int, model: nn.Module) -> dict[str, float]:
+        if epoch == 3 and by_signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)  # a long validation is not waited for
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return score(epoch, model)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "killed", network(), recipe, counted, killed)
+    assert time.monotonic() - began < 5
+    model = network()
+    fitted = fit(tmp_path / "killed", model, recipe, counted)
+    assert (taken, fitted) == (steps, expected)
+    assert [entry["epoch"] for entry in fitted.history] == [1, 2, 3]
+    assert same(model.state_dict(), straight.state_dict())
+    log, straight_log = ((tmp_path / name / "metrics.jsonl").read_text() for name in ("killed", "straight"))
+    assert log == straight_log
+    assert fit(tmp_path / "killed", network(), recipe, counted) == expected
+    assert taken == steps, "nothing is left to do"
+
+
+def test_the_scale_of_half_precisions_loss_goes_on(tmp_path: Path) -> None:
+    """It grows every 7 steps here, which an epoch's 6 do not divide."""
+
+    def scaled(folder: Path, after_epoch: loop.AfterEpoch = score) -> tuple[dict[str, Tensor], float]:
+        scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=7)
+        precision = MixedPrecision("16-mixed", device="cpu", scaler=scaler)
+        model, fabric = network(), Fabric(accelerator="cpu", devices=1, plugins=[precision])
+        fit(
+            folder,
+            model,
+            Recipe(optimizer=SGD(lr=0.05), batch_size=5, epochs=3),
+            after_epoch=after_epoch,
+            fabric=fabric,
+        )
+        return model.state_dict(), scaler.get_scale()
+
+    def killed(epoch: int, model: nn.Module) -> dict[str, float]:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return score(epoch, model)
+
+    weights, scale = scaled(tmp_path / "straight")
+    assert scale == 4.0 * 2 ** (18 // 7)
+    with pytest.raises(KeyboardInterrupt):
+        scaled(tmp_path / "killed", killed)
+    weights_again, scale_again = scaled(tmp_path / "killed")
+    assert scale_again == scale
+    assert same(weights_again, weights)
+
+
+def test_a_checkpoint_of_another_version_is_named(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "run", {"step": 3, "model": {}})
+    atomic.write_json(tmp_path / "run/config.json", {"digest": "test"})
+    with pytest.raises(UserError, match=r"its checkpoint lacks due, history, log_size.*--force"):
+        fit(tmp_path / "run", network())
 
 
 def test_a_broken_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:

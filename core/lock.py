@@ -1,0 +1,64 @@
+"""One process in a run's folder: a lock that the system takes back when its process ends, however it ends."""
+
+import errno
+import fcntl
+import os
+import socket
+import weakref
+from pathlib import Path
+
+from core.errors import UserError
+
+NAME = ".lock"
+_HELD = (errno.EACCES, errno.EAGAIN)
+
+
+class Lock:
+    """The lock on a folder, from `Lock(folder)` until `release`, or until the process ends, by SIGKILL too.
+
+    A POSIX record lock (`fcntl.lockf`) rather than flock: it belongs to the process that took it, so that a data loader
+    forked from that process, which outlives a SIGKILL of it by seconds, does not keep the folder locked.
+    The file names the holder; it is no lock by itself, and one that a killed process left is taken over.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock; the folder is made when absent.
+
+        Raises:
+            UserError: another process has it: the message names the folder and that process.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / NAME
+        handle = _locked(self._path)
+        while not _same(handle, self._path):  # its holder removed the file after we had opened it
+            os.close(handle)
+            handle = _locked(self._path)
+        self._close = weakref.finalize(self, os.close, handle)
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+    def release(self) -> None:
+        """Let others in, and leave no file. Twice is as once."""
+        if self._close.alive:
+            self._path.unlink(missing_ok=True)
+            self._close()
+
+
+def _locked(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _HELD:  # a file system without locks
+            return handle
+        holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+        os.close(handle)
+        raise UserError(f"{path.parent}: {holder} is at work in this folder; wait for it or stop it") from None
+    return handle
+
+
+def _same(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
