@@ -4,6 +4,7 @@
 is the result (a test set must not choose the epoch); the best one and its epoch, which the paper reports, stand beside.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from pretrain.targets import soft_cross_entropy
 
 _log = logging.getLogger(__name__)
 _RANKED = 5  # classes kept of each validation image
+_PREDICTIONS = "predictions.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,11 +134,15 @@ class _Trainer:
         return soft_cross_entropy(logits, self.config.mixing.targets(labels, draw)), {}
 
     def after_epoch(self, epoch: int, model: nn.Module) -> dict[str, float]:
-        """Validate where it is due; `epoch` counts from 1."""
-        if epoch % self.config.validate_every and epoch < self.epochs:
+        """Validate where it is due; `epoch` counts from 1. The last epoch's ranks become predictions.json."""
+        last = epoch >= self.epochs
+        if epoch % self.config.validate_every and not last:
             return {}
         topk = self.rank(model)
         labels = [record.label for record in self.val_records]
+        if last:
+            ids = [record.id for record in self.val_records]
+            atomic.write_json(self.job.run.path(_PREDICTIONS), {"ids": ids, "labels": labels, "topk": topk})
         errors = {f"top{k}_error": topk_error(topk, labels, k) for k in (1, min(_RANKED, len(topk[0])))}
         _log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.2f} %" for name, value in errors.items()))
         return errors
@@ -159,13 +165,9 @@ class _Trainer:
         backbone.save(self.job.run.path("backbone.safetensors"), self.model, self.spec)
 
     def predictions(self) -> dict[str, Any]:
-        """Rank the validation images with the final weights, save that and return it."""
-        values = {
-            "ids": [record.id for record in self.val_records],
-            "labels": [record.label for record in self.val_records],
-            "topk": self.rank(self.model),
-        }
-        atomic.write_json(self.job.run.path("predictions.json"), values)
+        """The final weights' ranks, as the last epoch's validation saved them, in this process or a killed one."""
+        values = json.loads(self.job.run.path(_PREDICTIONS).read_text())
+        assert isinstance(values, dict)
         return values
 
 
@@ -174,8 +176,9 @@ def _outcome(config: Pretrain, fitted: Fitted, predictions: dict[str, Any], mode
     topk, labels = predictions["topk"], predictions["labels"]
     top1 = topk_error(topk, labels, 1)
     top5 = topk_error(topk, labels, _RANKED) if len(topk[0]) >= _RANKED else None
+    last = {"epoch": len(fitted.history), "top1_error": top1}
     validated = [entry for entry in fitted.history if "top1_error" in entry]
-    best = min(validated, key=lambda entry: entry["top1_error"])
+    best = min([*validated, last], key=lambda entry: entry["top1_error"])
     return Outcome(
         {"top1_error": Metric(top1, "%", False), "top5_error": Metric(top5, "%", False)},
         {
