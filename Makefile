@@ -11,6 +11,7 @@ ROWS ?=
 COLUMNS ?=
 SEEDS ?=
 JOBS ?=
+FORCE ?=
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 
@@ -18,6 +19,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ROOMS := configs pretrain transfer wsol eval launch core
 select = $(if $(DATA),--data-root '$(DATA)') $(if $(ROWS),--rows '$(ROWS)') $(if $(COLUMNS),--columns '$(COLUMNS)') $(if $(SEEDS),--seeds '$(SEEDS)')
+how = $(if $(JOBS),--jobs $(JOBS)) $(if $(FORCE),--force)
 
 .PHONY: help setup setup-eval pretrain transfer-all table dry-run wsol test check bench lock clean
 
@@ -25,7 +27,7 @@ help: ## list the targets and variables
 	@echo "Targets:"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 	@echo "Variables (make transfer-all TABLE=real_mini DATA=folder):"
-	@printf '  %-14s %s\n' TABLE "a table in configs/tables, or a file (default: quick)" DATA "folder of the data sets (default: the table's own)" RUNS "folder of all runs (default: runs)" ROWS "rows to run or show: cutmix,baseline (default: all)" COLUMNS "columns to run or show (default: all)" SEEDS "seeds: 0,1,2 (default: the table's)" JOBS "cells at once (default: the GPUs, or else the cores)"
+	@printf '  %-14s %s\n' TABLE "a table in configs/tables, or a file (default: quick)" DATA "folder of the data sets (default: the table's own)" RUNS "folder of all runs (default: runs)" ROWS "rows to run or show: cutmix,baseline (default: all)" COLUMNS "columns to run or show (default: all)" SEEDS "seeds: 0,1,2 (default: the table's)" JOBS "cells at once (default: the GPUs, or else the cores)" FORCE "1: replace runs of other configs in the cells' folders"
 
 setup: $(VENV)/.installed ## install everything into .venv
 
@@ -45,10 +47,10 @@ $(VENV)/.eval: requirements-eval.lock $(VENV)/bin/uv
 	@touch $@
 
 pretrain: setup ## pretrain the rows of TABLE
-	$(PY) -m launch $(TABLE) --runs $(RUNS) $(select) $(if $(JOBS),--jobs $(JOBS)) --stage pretrain
+	$(PY) -m launch $(TABLE) --runs $(RUNS) $(select) $(how) --stage pretrain
 
 transfer-all: setup ## run every missing cell of TABLE and print the table
-	$(PY) -m launch $(TABLE) --runs $(RUNS) $(select) $(if $(JOBS),--jobs $(JOBS))
+	$(PY) -m launch $(TABLE) --runs $(RUNS) $(select) $(how)
 
 dry-run: setup ## list TABLE's cells, commands and data; run nothing
 	$(PY) -m launch $(TABLE) --runs $(RUNS) $(select) --dry-run
@@ -58,7 +60,7 @@ table: $(VENV)/bin/uv ## print TABLE from the results that are there
 	@$(PY) -m eval table $(TABLE) --runs $(RUNS) $(if $(ROWS),--rows '$(ROWS)') $(if $(COLUMNS),--columns '$(COLUMNS)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
 wsol: setup ## run and print TABLE's localization columns
-	$(PY) -m launch $(TABLE) --runs $(RUNS) $(if $(DATA),--data-root '$(DATA)') $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(JOBS),--jobs $(JOBS)) --columns '$(or $(COLUMNS),ImageNet Loc,CUB200 Loc)'
+	$(PY) -m launch $(TABLE) --runs $(RUNS) $(if $(DATA),--data-root '$(DATA)') $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(how) --columns '$(or $(COLUMNS),ImageNet Loc,CUB200 Loc)'
 
 test: setup ## run the tests
 	$(PY) -m pytest

@@ -18,6 +18,9 @@ CSV_COLUMNS = (
 )
 
 
+_LACKING = (Status.MISSING, Status.PARTIAL, Status.STALE, Status.BROKEN)
+
+
 @dataclass(frozen=True)
 class View:
     """The part of a report to show, and the words of the commands that make what is missing."""
@@ -26,7 +29,7 @@ class View:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     make: tuple[str, ...]
-    """Such as `("make", "transfer-all", "TABLE=quick")`; ROWS and COLUMNS are added."""
+    """Such as `("make", "transfer-all", "TABLE=quick")`; FORCE, ROWS and COLUMNS are added."""
 
     def entry(self, row: Row, column: Column) -> Entry:
         """The number of a row in a column."""
@@ -122,16 +125,20 @@ def _notes(view: View) -> list[str]:
 
 
 def _commands(view: View) -> list[str]:
-    """One command a row, or one for all rows that lack the same columns."""
-    lacking: dict[tuple[str, ...], list[str]] = {}
+    """One command a row, or one for all rows that lack the same columns.
+
+    A run of another config or one that cannot be read is replaced only by force, and so is what it was made from.
+    """
+    lacking: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
     for row in view.rows:
         states = {column.key: view.entry(row, column).status for column in view.columns}
-        columns = tuple(key for key, status in states.items() if status in (Status.MISSING, Status.PARTIAL))
+        columns = tuple(key for key, status in states.items() if status in _LACKING)
         if columns:
-            lacking.setdefault(columns, []).append(row.key)
+            force = any(states[key] in (Status.STALE, Status.BROKEN) for key in columns)
+            lacking.setdefault((force, columns), []).append(row.key)
     commands = []
-    for keys, rows in lacking.items():
-        words = [*view.make]
+    for (force, keys), rows in lacking.items():
+        words = [*view.make, *(["FORCE=1"] if force else [])]
         if len(rows) < len(view.report.table.rows):
             words.append(f"ROWS={','.join(rows)}")
         if len(keys) < len(view.report.table.columns):

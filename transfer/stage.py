@@ -26,7 +26,8 @@ class Transfer(Stage):
     recipe: Recipe | None
     """How to train; None for a task without training."""
     test_batch_size: int = 64
-    """Samples in a batch of the test."""
+    """Samples in a batch of the test. Part of the digest: Faster R-CNN pads a batch to its largest image, so that what
+    stands beside an image changes its boxes by more than rounding."""
 
     def needs(self) -> tuple[Need, ...]:
         """The task's splits."""
