@@ -1,0 +1,1 @@
+"""Ground truth of localization: wsolevaluation's text files, importers, a validator, class predictions. No torch."""
