@@ -7,7 +7,9 @@ import pytest
 
 from core.config import differences, digest, find, load, override, plain, unhashed
 from core.errors import UserError
+from core.provenance import slug
 from core.seeding import derive
+from eval.table import slug as table_slug
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,23 @@ def test_the_digest_covers_what_can_change_a_number_and_nothing_else() -> None:
     assert of(Config()) == of(replace(Config(), root=Path("elsewhere")))
     assert of(Config()) != of(replace(Config(), mixing=Mix(0.5)))
     assert plain(Config())["mixing"]["class"].endswith("Mix")
+
+
+NAMES = [
+    "timm:resnet50.a1_in1k",
+    "runs/x y/b.safetensors",
+    "../a_b-c",
+    "CUB200 Loc",
+    ".hidden.",
+    "Ärger: ß",
+    "a__b",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_and_a_table_name_folders_alike(name: str) -> None:
+    assert slug(name) == table_slug(name)
 
 
 def test_differences_name_the_field_and_both_values() -> None:

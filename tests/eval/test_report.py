@@ -128,6 +128,19 @@ def test_broken_and_stale_results_do_not_hide_the_rest(runs: Path, capsys: pytes
     out = capsys.readouterr().out
     assert f"broken: Bare, VOC SSD mAP: {path}: not JSON" in out
     assert "29.00 ± 2.83 (-2.00) stale" in out
+    commands = [line.removesuffix(f" RUNS={runs}") for line in out.splitlines() if line.startswith("make ")]
+    make = f"make transfer-all TABLE=t RUNS={runs}"
+    assert commands == [f"{make} FORCE=1 ROWS=t_cutmix", f"{make} FORCE=1 ROWS=timm-bare COLUMNS=voc-ssd-map"]
+
+
+def test_make_passes_force_on() -> None:
+    """The commands below a table say FORCE=1; the other targets that run cells know it too."""
+    for target in ("transfer-all", "pretrain", "wsol"):
+        for words, forced in (((), False), (("FORCE=1",), True)):
+            command = ["make", "--dry-run", "--no-print-directory", "-C", str(CONFIGS.parent), target, *words]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            (line,) = [line for line in said.splitlines() if "-m launch" in line]
+            assert ("--force" in line.split()) == forced
 
 
 def test_unknown_references(runs: Path) -> None:

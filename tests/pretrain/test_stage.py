@@ -95,6 +95,34 @@ def test_the_last_epoch_is_the_result_and_the_best_stands_beside() -> None:
     assert (outcome.more["best_top1_error"], outcome.more["best_epoch"]) == (10.0, 2)
 
 
+def test_the_last_epoch_is_validated_once_and_survives_a_kill_after_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the last validation and the result, the run that goes on validates nothing."""
+    passes: list[str] = []
+    plain_rank = _Trainer.rank
+
+    def counted(self: _Trainer, model: torch.nn.Module) -> list[list[int]]:
+        passes.append(self.job.run.folder.name)
+        return plain_rank(self, model)
+
+    monkeypatch.setattr(_Trainer, "rank", counted)
+    config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=5))  # 3 steps an epoch: cut short
+    straight = execute(config, _job(root, config, "straight"))
+    assert passes == ["straight"] * 2
+    with monkeypatch.context() as patch:
+        patch.setattr(_Trainer, "save", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            execute(config, _job(root, config, "killed"))
+    assert execute(config, _job(root, config, "killed")) == straight
+    assert passes == ["straight"] * 2 + ["killed"] * 2
+    assert straight.more["best_epoch"] in (1, 2)
+
+
+def _interrupt(_: _Trainer) -> None:
+    raise KeyboardInterrupt
+
+
 def test_same_seed_same_bits_whatever_is_kept_in_memory(root: Path) -> None:
     weights = []
     for name, changes in (("a", {}), ("b", {"cache_images": True}), ("c", {"seed": 1})):
@@ -154,6 +182,12 @@ def test_validates_when_due_and_at_the_end(root: Path) -> None:
     assert config.needs() == (Need(ImageNet(), "train"), Need(ImageNet(), "val"))
 
 
+def test_a_best_epoch_is_there_where_only_the_end_was_validated() -> None:
+    predictions = {"labels": [0, 1], "topk": [[0, 1, 2, 3, 4], [0, 2, 3, 4, 5]]}
+    outcome = _outcome(_config(), Fitted(3, [{"epoch": 1}]), predictions, torch.nn.Linear(2, 3))
+    assert (outcome.more["best_top1_error"], outcome.more["best_epoch"]) == (50.0, 1)
+
+
 def test_takes_no_backbone(root: Path) -> None:
     config = _config()
     with pytest.raises(UserError, match="--backbone"):
@@ -199,6 +233,15 @@ def test_the_papers_recipe() -> None:
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.0001, 0.0001])
     for name in ("mixup", "cutout", "cutmix"):
         assert replace(load(f"pretrain/resnet50_{name}"), mixing=NoMixing()) == load("pretrain/resnet50_baseline")
+
+
+def test_batch_norms_of_the_papers_network_start_at_one() -> None:
+    """As in the authors' ResNet; timm by itself starts the last one of each block at 0."""
+    config = load("pretrain/resnet50_baseline")
+    model = backbone.build(backbone.Spec(config.architecture, 10, config.image_size, config.kwargs))
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 53
+    assert all(bool((norm.weight == 1).all()) for norm in norms)
 
 
 def test_real_imagenet_images_go_through(real_data: Path, tmp_path: Path) -> None:

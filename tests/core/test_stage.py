@@ -1,0 +1,113 @@
+"""What every stage's command shares: names of rows and folders, refusals, provenance."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import stage
+from core.data.records import Need
+from core.stage import Job, Outcome, Stage
+from eval.table import Column, Row, column_cells
+
+CONFIG = "from tests.core.test_stage import Named\nconfig = Named(device='cpu')\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(Stage):
+    """A stage without work."""
+
+    alpha: float = 1.0
+
+    def needs(self) -> tuple[Need, ...]:
+        return ()
+
+    def images(self, count: Callable[[Need], int]) -> int:
+        return 0
+
+
+def execute(config: Named, job: Job) -> Outcome:
+    job.run.progress(done=1, total=1)
+    return Outcome({})
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Configs of two transfers and a localization in the current folder; WORLD_SIZE unset."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for name in ("pretrain/cutmix", "transfer/one", "transfer/two", "wsol/cam"):
+        path = tmp_path / "configs" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(CONFIG)
+    return tmp_path
+
+
+def run(name: str, *words: str) -> int:
+    return stage.main(name.split("/")[0], Named, execute, [f"configs/{name}.py", *words])
+
+
+def result(folder: str) -> dict[str, Any]:
+    value = json.loads(Path(folder, "result.json").read_text())
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("words", "folder", "row"),
+    [
+        ([], "runs/pretrain/cutmix/seed0", "cutmix"),
+        (["--alpha", "0.5", "--run", "runs/pretrain/half/seed0"], "runs/pretrain/half/seed0", "half"),
+        (["--alpha", "0.5", "--run", "elsewhere/half one"], "elsewhere/half one", "half-one"),
+        (["--row", "mine", "--run", "runs/pretrain/half/seed0"], "runs/pretrain/half/seed0", "mine"),
+        (["--run", "runs/pretrain/cutmix/seed3", "--seed", "3"], "runs/pretrain/cutmix/seed3", "cutmix"),
+    ],
+)
+def test_a_backbone_is_the_row_of_its_folder(here: Path, words: list[str], folder: str, row: str) -> None:
+    assert run("pretrain/cutmix", *words) == 0
+    assert result(folder)["row"] == row
+
+
+def test_folders_of_a_chain_are_the_tables(here: Path) -> None:
+    column = Column("c", ("transfer/one", "transfer/two", "wsol/cam"), "m")
+    for row, before in ((Row("r", pretrain="pretrain/cutmix"), None), (Row("t", backbone="timm:resnet10t.a"), 0)):
+        source = [] if before is None else ["--backbone", str(row.backbone)]
+        for cell in column_cells(row, column, 0):
+            assert run(cell.config, *source) == 0
+            assert result(f"runs/{cell.folder}")["row"] == row.key
+            source = ["--backbone", f"runs/{cell.folder}"]
+
+
+def test_torchruns_other_processes_are_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run("pretrain/cutmix") == 2
+    assert "WORLD_SIZE=2: expected one process a cell" in capsys.readouterr().err
+    assert not Path("runs").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert run("pretrain/cutmix") == 0
+
+
+def test_an_unknown_device_lists_the_devices(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("pretrain/cutmix", "--device", "gpu")
+    said = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert all(device in said.err + said.out for device in ("auto", "cpu", "cuda", "mps"))
+
+
+def test_a_results_seconds_are_those_of_all_processes(here: Path) -> None:
+    """The first process is killed after 100 seconds of work, as its progress says."""
+
+    def killed(config: Named, job: Job) -> Outcome:
+        job.run.started -= 100
+        job.run.progress(done=0, total=1)
+        raise KeyboardInterrupt
+
+    assert stage.main("pretrain", Named, killed, ["configs/pretrain/cutmix.py"]) == 130
+    assert run("pretrain/cutmix") == 0
+    assert 100 <= result("runs/pretrain/cutmix/seed0")["seconds"] < 130
