@@ -19,14 +19,14 @@ from core.data.records import DataSet, ImageRecord, Need
 from core.errors import UserError
 from core.images import normalize
 from core.loop import Fitted, fit, predict
+from core.mixing import Mixing
 from core.recipe import Recipe
 from core.seeding import derive
 from core.stage import Job, Metric, Outcome, Stage
+from core.targets import soft_cross_entropy
 from eval.classification import topk_error
 from pretrain.augmentation import Augmentation
-from pretrain.mixing.base import Mixing
 from pretrain.samples import LowResolution, TrainSamples, ValSamples, collate
-from pretrain.targets import soft_cross_entropy
 
 _log = logging.getLogger(__name__)
 _RANKED = 5  # classes kept of each validation image

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from core.targets import Targets, soft_cross_entropy
 from pretrain.mixing.base import centred_box, draw_beta
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.cutout import Cutout
 from pretrain.mixing.mixup import Mixup
-from pretrain.targets import Targets, soft_cross_entropy
 
 
 def _generator(seed: int) -> torch.Generator:

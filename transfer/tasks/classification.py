@@ -3,8 +3,9 @@
 N images, K classes, C = 3 channels, H = W pixels. Errors are top-1 and top-5 in percent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from torchvision.transforms import v2
 from core.backbone import Backbone, Spec
 from core.config import unhashed
 from core.data.records import DataSet, ImageRecord, Need
+from core.errors import UserError
 from core.images import Pictures, normalize
 from core.loader import Samples
-from core.resnet import classifier, layer4_to_stride1, new_head
+from core.mixing import Mixing
+from core.resnet import STAGES, classifier, layer4_to_stride1, new_head
 from core.stage import Metric, Outcome
+from core.targets import Targets, soft_cross_entropy
 from eval.classification import topk_error
+from transfer.regularizers.base import Regularizer
 from transfer.task import Task
 
 KEPT = 5  # classes kept for each image: what top-5 error needs
@@ -48,9 +53,10 @@ class Classifier(nn.Module):
         super().__init__()
         self.network, self.spec = network.to(memory_format=torch.channels_last), spec
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of uint8 images."""
-        logits: Tensor = self.network(normalize(images, self.spec.mean, self.spec.std))
+    def forward(self, images: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Logits of uint8 images; `change` is applied to them once they are normalised."""
+        normalised = normalize(images, self.spec.mean, self.spec.std)
+        logits: Tensor = self.network(normalised if change is None else change(normalised))
         return logits
 
 
@@ -120,7 +126,8 @@ class FineTune(_Classification):
     """A classifier with a new head, trained whole: the CUB and ImageNet classifiers of the WSOL protocol.
 
     Images are squashed to `resize` x `resize`; a random crop and flip in training, the centre crop in the test (CutMix,
-    section 4.2 and appendix B; the flip is not mentioned there, wsolevaluation has it).
+    section 4.2 and appendix B; the flip is not mentioned there, wsolevaluation has it). Methods of weakly supervised
+    localization come in here: HaS and CutMix as `mixing`, ADL as `regularizer`.
     """
 
     data: DataSet[ImageRecord]
@@ -133,51 +140,87 @@ class FineTune(_Classification):
     """Side that images are squashed to, in pixels."""
     crop: int = 224
     """Side of the crop, in pixels."""
+    test_resize: int | None = None
+    """Side that images of the test are squashed to, in pixels; None: `resize`. `crop`: they are seen whole."""
+    mixing: Mixing | None = None
+    """What happens to a training batch and its labels (a method of `pretrain/mixing/`); None: nothing."""
+    regularizer: Regularizer | None = None
+    """What happens inside the network in training (a method of `transfer/regularizers/`); None: nothing."""
+    keep_head: bool = False
+    """Start from the backbone's own classifier, where it has these classes, instead of a new one."""
+    fast_stages: tuple[str, ...] = ()
+    """Stages that learn at the head's rate, such as ("layer4",)."""
     layer4_stride1: bool = True
     """Let layer4 keep layer3's resolution."""
     body_lr_scale: float = 0.1
-    """Learning rate of everything but the new head, as a share of the head's."""
+    """Learning rate of everything but the head and the `fast_stages`, as a share of the head's."""
     keep_images: bool = unhashed(False)
     """Keep the squashed images in memory: for small sets."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if unknown := set(self.fast_stages) - set(STAGES):
+            raise UserError(f"fast_stages: no {', '.join(sorted(unknown))}; there are {', '.join(STAGES)}")
+        if not 1 <= self.crop <= min(self.resize, self.test_resize or self.resize):
+            sizes = f"crop {self.crop}, resize {self.resize}, test_resize {self.test_resize}"
+            raise UserError(f"expected 1 <= crop <= resize and test_resize, got {sizes}")
 
     def needs(self) -> tuple[Need, ...]:
         """The training and the test split."""
         return Need(self.data, self.train_split), Need(self.data, self.test_split)
 
     def model(self, backbone: Backbone, root: Path) -> nn.Module:
-        """The backbone with a new head, its layer4 changed if it is to be."""
+        """The backbone with its head, its layer4 changed if it is to be, regularized if it is to be.
+
+        Raises:
+            UserError: the head is to be kept and is of another number of classes, or the regularizer names layers that
+                are not there.
+        """
+        classes = len(self.data.classes(root))
         if self.layer4_stride1:
             layer4_to_stride1(backbone.model)
-        new_head(backbone.model, len(self.data.classes(root)))
+        if not self.keep_head:
+            new_head(backbone.model, classes)
+        elif backbone.spec.num_classes != classes:
+            has = f"the backbone's has {backbone.spec.num_classes} classes, the data {classes}"
+            raise UserError(f"keep_head: {has}; keep_head=False starts a new one")
+        if self.regularizer is not None:
+            self.regularizer.attach(backbone.model)
         return Classifier(backbone.model, backbone.spec)
 
     def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
-        """The head at the recipe's learning rate, the rest at `body_lr_scale` of it."""
+        """The head and the `fast_stages` at the recipe's learning rate, the rest at `body_lr_scale` of it."""
         assert isinstance(model, Classifier)
-        head = list(classifier(model.network).parameters())
-        names = {id(parameter) for parameter in head}
+        parts = [classifier(model.network), *(model.network.get_submodule(stage) for stage in self.fast_stages)]
+        fast = [parameter for part in parts for parameter in part.parameters()]
+        names = {id(parameter) for parameter in fast}
         body = [parameter for parameter in model.parameters() if id(parameter) not in names]
-        return [{"params": head}, {"params": body, "lr_scale": self.body_lr_scale}]
+        return [{"params": fast}, {"params": body, "lr_scale": self.body_lr_scale}]
 
     def train_data(self, root: Path) -> Samples:
         """Squashed, then a random crop and flip."""
         rest = v2.Compose([v2.RandomCrop(self.crop), v2.RandomHorizontalFlip()])
-        return self._images(root, self.train_split, rest)
+        return self._images(root, self.train_split, self.resize, rest)
 
     def test_data(self, root: Path) -> Samples:
         """Squashed, then the centre crop."""
-        return self._images(root, self.test_split, v2.CenterCrop(self.crop))
+        return self._images(root, self.test_split, self.test_resize or self.resize, v2.CenterCrop(self.crop))
 
-    def _images(self, root: Path, split: str, rest: v2.Transform) -> Samples:
-        squash = v2.Resize((self.resize, self.resize), antialias=True)
+    def _images(self, root: Path, split: str, side: int, rest: v2.Transform) -> Samples:
+        squash = v2.Resize((side, side), antialias=True)
         return _Images(self.data.records(root, split), squash, rest, keep=self.keep_images)
 
     def loss(self, model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy."""
+        """Cross-entropy, of mixed labels where images are mixed; top1 is of the images' own labels."""
         images, labels = batch
-        logits = model(images)
+        if self.mixing is None:
+            logits, targets = model(images), Targets(labels, labels)
+        else:
+            draw = self.mixing.draw(images.shape, generator)
+            logits = model(images, partial(self.mixing.apply, draw=draw))
+            targets = self.mixing.targets(labels, draw)
         top1 = (logits.detach().argmax(1) == labels).float().mean()
-        return nn.functional.cross_entropy(logits, labels), {"top1": top1}
+        return soft_cross_entropy(logits, targets), {"top1": top1}
 
     def export(self, model: nn.Module, spec: Spec) -> tuple[nn.Module, Spec]:
         """The fine-tuned classifier, for localization."""
