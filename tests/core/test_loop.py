@@ -143,13 +143,8 @@ def test_the_scale_of_half_precisions_loss_goes_on(tmp_path: Path) -> None:
         scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=7)
         precision = MixedPrecision("16-mixed", device="cpu", scaler=scaler)
         model, fabric = network(), Fabric(accelerator="cpu", devices=1, plugins=[precision])
-        fit(
-            folder,
-            model,
-            Recipe(optimizer=SGD(lr=0.05), batch_size=5, epochs=3),
-            after_epoch=after_epoch,
-            fabric=fabric,
-        )
+        recipe = Recipe(optimizer=SGD(lr=0.05), batch_size=5, epochs=3)
+        fit(folder, model, recipe, after_epoch=after_epoch, fabric=fabric, checkpoint_every=0.0)
         return model.state_dict(), scaler.get_scale()
 
     def killed(epoch: int, model: nn.Module) -> dict[str, float]:
