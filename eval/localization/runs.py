@@ -33,8 +33,8 @@ class Runs:
     def at(self, threshold: float) -> np.ndarray:
         """The run of each image that holds at a threshold: [N] indices into `ends`, `iou`, `boxes`."""
         below = np.concatenate([[0], np.cumsum(self.ends < threshold)])  # [R + 1]
-        found: np.ndarray = self.offsets[:-1] + below[self.offsets[1:]] - below[self.offsets[:-1]]
-        return np.minimum(found, self.offsets[1:] - 1)
+        found = self.offsets[:-1] + below[self.offsets[1:]] - below[self.offsets[:-1]]
+        return np.asarray(np.minimum(found, self.offsets[1:] - 1))
 
 
 def join(parts: Sequence[Runs]) -> Runs:
