@@ -1,6 +1,11 @@
-"""What tasks need to know of a ResNet, timm's or torchvision's: its stages, its classifier, layer4's stride."""
+"""What tasks need to know of a ResNet, timm's or torchvision's: its stages, its classifier, layer4's stride.
 
-from typing import cast
+A ResNet is what has layer1 to layer4 and a stem before them: ResNet, ResNeXt, Wide ResNet and their SE, ECA, SK, RS,
+Res2Net, ResNeSt, anti-aliased and c/d/s/t variants, and timm's legacy SENets (there the stem is `layer0`, the head
+`last_linear`).
+"""
+
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +13,7 @@ from torch import Tensor, nn
 from core.errors import UserError
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
+StageName = Literal["layer1", "layer2", "layer3", "layer4"]
 
 
 class Trunk(nn.Module):
@@ -47,9 +53,27 @@ def trunk(model: nn.Module) -> Trunk:
     """The stages of a ResNet, sharing its modules.
 
     Raises:
-        UserError: the model has no conv1, bn1, layer1 to layer4.
+        UserError: the model has no stem or no layer1 to layer4.
     """
     return Trunk(model)
+
+
+def cut(model: nn.Module, stage: StageName) -> tuple[nn.Sequential, nn.Sequential]:
+    """A ResNet classifier as two halves that share its modules: images -> the stage's output, and that -> logits.
+
+    The second one pools globally by the mean; a network with another pooling (timm's `global_pool`) is refused.
+
+    Raises:
+        UserError: the model is no ResNet, has no linear head, or pools otherwise.
+    """
+    head, stem = classifier(model), _stem_names(model)
+    pooling = getattr(getattr(model, "global_pool", None), "pool_type", "avg")
+    if pooling != "avg":
+        raise UserError(f"{type(model).__name__}: expected global average pooling, there is {pooling!r}")
+    last = STAGES.index(stage) + 1
+    before = [getattr(model, name) for name in (*stem, *STAGES[:last])]
+    after = [getattr(model, name) for name in STAGES[last:]]
+    return nn.Sequential(*before), nn.Sequential(*after, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
 
 
 def classifier(model: nn.Module) -> nn.Linear:
@@ -58,7 +82,7 @@ def classifier(model: nn.Module) -> nn.Linear:
     Raises:
         UserError: the model has no such layer.
     """
-    head = getattr(model, "fc", None)
+    head = getattr(model, "fc", getattr(model, "last_linear", None))
     if not isinstance(head, nn.Linear):
         raise UserError(f"{type(model).__name__}: expected a linear classifier `fc`, there is {type(head).__name__}")
     return head
@@ -77,25 +101,36 @@ def layer4_to_stride1(model: nn.Module) -> None:
     """Let layer4 keep the resolution of layer3, in place: maps of 14 x 14 instead of 7 x 7 for images of 224.
 
     The change of the WSOL protocol (CutMix, section 4.2): stride only, nothing is dilated. In layer4's first block a
-    strided convolution or BlurPool gets stride 1, and a pooling shortcut (resnet50d) becomes the identity; no tensor
-    changes its shape, so weights load before or after.
+    strided convolution, BlurPool or overlapping pool (Res2Net, ResNeSt) gets stride 1; a pool whose windows tile
+    (resnet50d's shortcut, resnetaa50) becomes the identity, as timm builds it at stride 1. No tensor changes its
+    shape, so weights load before or after.
+
+    Raises:
+        UserError: the model has no layer4.
     """
+    _stem_names(model)
     block = next(iter(cast(nn.Sequential, model.layer4)))
     for parent in list(block.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv2d):
                 child.stride = (1, 1)
-            elif isinstance(child, nn.AvgPool2d | nn.MaxPool2d) and child.stride not in (1, (1, 1)):
-                setattr(parent, name, nn.Identity())
-            elif hasattr(child, "filt_size") and hasattr(
-                child, "stride"
-            ):  # timm's BlurPool2d: same padding at stride 1
+            elif isinstance(child, nn.AvgPool2d | nn.MaxPool2d):
+                if _pair(child.kernel_size) == _pair(child.stride):
+                    setattr(parent, name, nn.Identity())
+                child.stride = 1
+            elif hasattr(child, "filt_size") and hasattr(child, "stride"):  # timm's BlurPool2d: same padding there
                 child.stride = cast(Tensor, 1)
 
 
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
 def _stem_names(model: nn.Module) -> list[str]:
-    activation = "act1" if hasattr(model, "act1") else "relu"
-    names = ["conv1", "bn1", activation, "maxpool"]
+    if hasattr(model, "layer0") and hasattr(model, "pool0"):  # timm's legacy SENets
+        names = ["layer0", "pool0"]
+    else:
+        names = ["conv1", "bn1", "act1" if hasattr(model, "act1") else "relu", "maxpool"]
     absent = [name for name in (*names, *STAGES) if not hasattr(model, name)]
     if absent:
         there = [name for name, _ in model.named_children()]
