@@ -12,6 +12,7 @@ from typing import Literal
 
 from wsol.evaluate.request import Request
 
+_ABOUT = "How well score maps localize: boxes and masks, over all thresholds in one pass."
 _EPILOG = (
     "exit codes: 0 done, 1 a worker process died, 2 input or options that you can mend, 130 Ctrl-C. "
     "With --out, a command that was stopped goes on where it was when it is given again. docs/wsol.md tells it all."
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line; its fields are those of `Request`."""
     found = argparse.ArgumentParser(
-        prog="python -m wsol evaluate", description=__doc__.splitlines()[0], epilog=_EPILOG, allow_abbrev=False
+        prog="python -m wsol evaluate", description=_ABOUT, epilog=_EPILOG, allow_abbrev=False
     )
     _inputs(found.add_argument_group("input"))
     _settings(found.add_argument_group("how maps become boxes"))
@@ -60,6 +61,7 @@ def _inputs(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--predictions", type=Path, help="classes per image, best first (CSV: id,class,class...): gives top-1, top-5"
     )
+    group.add_argument("--mask-root", type=Path, help="folder below which mask files are (default: the metadata's)")
     group.add_argument("--select-on", type=Path, metavar="MAPS", help="score maps of the split that chooses thresholds")
     group.add_argument("--select-metadata", type=Path, metavar="FOLDER", help="its metadata")
     group.add_argument("--select-ids", type=Path, metavar="FILE", help="its ids, as --ids")

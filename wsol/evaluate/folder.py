@@ -1,4 +1,4 @@
-"""An evaluation's folder: config.json first, parts on the way, result.json last. A killed evaluation goes on from it."""
+"""An evaluation's folder: config.json first, parts on the way, result.json last. What is killed goes on."""
 
 import contextlib
 import json

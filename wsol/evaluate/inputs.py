@@ -34,9 +34,9 @@ class Split:
         """How many parts the images make."""
         return -(-len(self.ids) // PART)
 
-    def maps(self, ids: Sequence[str]) -> Iterator[ScoreMap]:
-        """The score maps of these images, in this order."""
-        for score_map in self.source.read(ids):
+    def maps(self, ids: Sequence[str], skipped: list[Skipped] | None = None) -> Iterator[ScoreMap]:
+        """The score maps of these images, in this order; those that cannot be read are appended to `skipped`."""
+        for score_map in self.source.read(ids, skipped):
             yield replace(score_map, ranked=self.ranked[score_map.id]) if self.ranked is not None else score_map
 
     def fingerprint(self) -> dict[str, str | int]:
@@ -51,42 +51,37 @@ class Split:
 
 
 def load(
-    maps: Path, metadata: Path, *, ids: Path | None = None, predicted: Path | None = None, skip_bad: bool = False
+    maps: Path,
+    metadata: Path,
+    *,
+    ids: Path | None = None,
+    predicted: Path | None = None,
+    mask_root: Path | None = None,
+    skip_bad: bool = False,
 ) -> Split:
     """Open the maps, read the metadata and the predictions, and match their ids.
 
     Raises:
-        EvalError: a file is missing or wrong, or ids do not match: how many and which are missing on each side.
+        UserError, EvalError: a file is missing or wrong, or ids do not match: how many and which are missing on each
+            side. With `skip_bad` such images are left out, unless none is left.
     """
     source = open_source(maps, ids)
-    truths = {truth.id: truth for truth in text.read(metadata)}
-    ranked = predictions.read_ranked(predicted) if predicted is not None else None
-    unmatched = _unmatched(source, truths, ranked) if skip_bad else ()
-    left_out = {name for name, _ in unmatched}
-    found = [name for name in source.ids if name not in left_out]
-    kept = {name: truth for name, truth in truths.items() if name not in left_out}
-    if found:
-        common = match.match(found, kept)
-    else:  # nothing in common: the message of a strict match says what differs
-        common = match.match(source.ids, truths)
-    if ranked is not None and (missing := [name for name in common if name not in ranked]):
+    unmatched: list[Skipped] | None = [] if skip_bad else None
+    truths = {truth.id: truth for truth in text.read(metadata, mask_root=mask_root, skipped=unmatched)}
+    wrong = {name for name, _ in unmatched or ()}  # the metadata has them, but not so that they can be used
+    common = match.match([name for name in source.ids if name not in wrong], truths, unmatched)
+    if predicted is None:
+        return Split(source, truths, None, common, tuple(unmatched or ()))
+    ranked = predictions.read_ranked(predicted)
+    missing = [name for name in common if name not in ranked]
+    if missing and (unmatched is None or len(missing) == len(common)):
         raise EvalError(
-            f"{predicted}: expected the classes of {len(common)} images, {len(missing)} are missing: "
+            f"{predicted}: expected the classes of {len(common):,} images, {len(missing):,} are missing: "
             f"{', '.join(missing[:10])}{' ...' if len(missing) > 10 else ''}"
         )
-    return Split(source, kept, ranked, tuple(common), unmatched)
-
-
-def _unmatched(
-    source: Source, truths: Mapping[str, Truth], ranked: Mapping[str, tuple[int, ...]] | None
-) -> tuple[Skipped, ...]:
-    """What --skip-bad leaves out before a map is read."""
-    there = set(source.ids)
-    found = [(name, "no metadata") for name in source.ids if name not in truths]
-    found += [(name, "no score map") for name in truths if name not in there]
-    if ranked is not None:
-        found += [(name, "no predicted classes") for name in source.ids if name in truths and name not in ranked]
-    return tuple(found)
+    left_out = [(name, f"no classes in {predicted}") for name in missing]
+    kept = tuple(name for name in common if name in ranked)
+    return Split(source, truths, ranked, kept, (*(unmatched or ()), *left_out))
 
 
 def _content(truth: Truth) -> Iterator[bytes]:

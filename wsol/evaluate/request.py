@@ -17,6 +17,8 @@ class Request:
     """The ids of a .npy of all maps, one a line."""
     predictions: Path | None = None
     """Ranked classes per image."""
+    mask_root: Path | None = None
+    """Folder below which mask paths are; None: the metadata's."""
     select_on: Path | None = None
     """Score maps of the split that chooses thresholds; the three below are its `metadata`, `ids`, `predictions`."""
     select_metadata: Path | None = None

@@ -39,11 +39,16 @@ def _parquet(path: Path, rows: Iterable[Row]) -> None:
     import pyarrow.parquet as pq
 
     writer: Any = None
+    schema: Any = None
     unread = iter(rows)
     try:
         while chunk := [dict(row) for row in itertools.islice(unread, _CHUNK)]:
-            table = pa.Table.from_pylist(chunk, schema=writer.schema if writer else None)
-            writer = writer or pq.ParquetWriter(path, table.schema)
+            table = pa.Table.from_pylist(chunk, schema=schema)
+            if schema is None:  # a column that is empty so far will hold numbers, if anything
+                fields = [field.with_type(pa.float64()) if pa.types.is_null(field.type) else field
+                          for field in table.schema]  # fmt: skip
+                schema = pa.schema(fields)
+                writer, table = pq.ParquetWriter(path, schema), table.cast(schema)
             writer.write_table(table)
     finally:
         if writer is not None:

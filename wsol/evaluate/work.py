@@ -1,15 +1,12 @@
 """The parts of an evaluation: what a worker process does with one."""
 
 import dataclasses
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.errors import EvalError
 from eval.localization.part import Part, examine
 from eval.localization.settings import Settings
-from eval.localization.truth import ScoreMap
 from wsol.evaluate.inputs import PART, Skipped, Split
 
 
@@ -45,6 +42,10 @@ class Work:
             for geometry in range(len(self.settings))
         ]
 
+    def images(self, task: Task) -> int:
+        """How many images a part has."""
+        return len(self._ids(task))
+
     def parts(self, split: int, geometry: int) -> Iterator[Part]:
         """The finished parts of a split, one in memory at a time."""
         for index in range(self.splits[split].parts):
@@ -57,28 +58,17 @@ class Work:
             EvalError: naming the image that cannot be evaluated, unless such are skipped.
         """
         split, unread = self.splits[task.split], list[Skipped]()
-        ids = split.ids[task.index * PART : (task.index + 1) * PART]
-        maps = _readable(split, ids, unread) if self.skip_bad else split.maps(ids)
+        ids = self._ids(task)
+        maps = split.maps(ids, unread if self.skip_bad else None)
         part = examine(maps, split.truths, self.settings[task.geometry], skip_bad=self.skip_bad)
         if unread:
             part = dataclasses.replace(part, skipped=(*part.skipped, *unread))
         part.save(task.path)
         return len(ids)
 
+    def _ids(self, task: Task) -> tuple[str, ...]:
+        return self.splits[task.split].ids[task.index * PART : (task.index + 1) * PART]
+
     def _path(self, split: int, geometry: int, index: int) -> Path:
         name = f"{self.settings[geometry].geometry}{'-select' if split else ''}"
         return self.folder / name / f"{index:05d}.npz"
-
-
-def _readable(split: Split, ids: Sequence[str], unread: list[Skipped]) -> Iterator[ScoreMap]:
-    """The maps that can be read; a source that stumbles over one is asked for those after it."""
-    done = 0
-    while done < len(ids):
-        try:
-            for score_map in split.maps(ids[done:]):
-                yield score_map
-                done += 1
-            return
-        except EvalError as error:
-            unread.append((ids[done], str(error)))
-            done += 1

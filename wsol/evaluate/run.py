@@ -1,0 +1,178 @@
+"""One evaluation from its request to its table: match, trace in parts, reduce, write."""
+
+import contextlib
+import hashlib
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from core.config import CHECKOUT
+from eval.errors import EvalError
+from eval.localization.part import examine
+from eval.localization.report import Report, report
+from eval.localization.settings import Settings
+from wsol.evaluate import figures, folder, pool, progress, rows, table
+from wsol.evaluate.inputs import Split, load
+from wsol.evaluate.request import Request
+from wsol.evaluate.work import Work
+
+SCHEMA = 1
+
+
+def run(request: Request, err: TextIO, *, terminal: bool) -> str:
+    """Evaluate and return the table to print; with `request.out` everything is written there too.
+
+    Args:
+        request: what to do. err: for progress. terminal: whether the table may have colours.
+
+    Raises:
+        EvalError, UserError: input, options or output folder that the user can mend.
+        WorkerDied: a worker process was killed.
+    """
+    began = time.monotonic()
+    settings, splits = _settings(request), _splits(request)
+    config = _config(request, settings, splits)
+    if request.out is not None and (known := folder.finished(request.out, config, _files(request))):
+        err.write(f"{request.out / folder.RESULT} is there already\n")
+        return table.text(known, terminal=terminal)
+    with _folder(request, config, err) as held:
+        work = Work(splits, settings, request.skip_bad, held.parts)
+        _trace(work, request.jobs, err)
+        reports = _reports(work, request.resamples)
+        result = _result(work, config, reports, time.monotonic() - began)
+        if request.out is not None:
+            _write(request, work, reports)
+        held.finish(result)
+    return table.text(result, terminal=terminal)
+
+
+def _settings(request: Request) -> tuple[Settings, ...]:
+    names = ("corrected", "compat") if request.geometry == "both" else (request.geometry,)
+    return tuple(Settings(name, request.threshold, request.scale, request.levels) for name in names)
+
+
+def _splits(request: Request) -> tuple[Split, ...]:
+    shared: dict[str, Any] = {"mask_root": request.mask_root, "skip_bad": request.skip_bad}
+    first = load(request.maps, request.metadata, ids=request.ids, predicted=request.predictions, **shared)
+    others = (request.select_metadata, request.select_ids, request.select_predictions)
+    if request.select_on is None:
+        if any(others):
+            raise EvalError("--select-metadata, --select-ids and --select-predictions belong to --select-on MAPS")
+        return (first,)
+    if request.select_metadata is None:
+        raise EvalError("--select-on MAPS needs --select-metadata FOLDER, the annotations of that split")
+    _, ids, predicted = others
+    return first, load(request.select_on, request.select_metadata, ids=ids, predicted=predicted, **shared)
+
+
+def _config(request: Request, settings: tuple[Settings, ...], splits: tuple[Split, ...]) -> dict[str, Any]:
+    """Everything that can change a number; not processes, rows or figures."""
+    return {
+        "schema": SCHEMA,
+        "code": _code(),
+        "settings": {one.geometry: {**vars(one), "ious": list(one.ious)} for one in settings},
+        "resamples": request.resamples,
+        "skip_bad": request.skip_bad,
+        "input": splits[0].fingerprint(),
+        "select": splits[1].fingerprint() if len(splits) > 1 else None,
+    }
+
+
+def _code() -> str:
+    """16 hexadecimal digits of the code that makes parts and numbers: parts of another version are not mixed in."""
+    found = hashlib.sha256()
+    for path in sorted((CHECKOUT / "eval" / "localization").glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _files(request: Request) -> tuple[str, ...]:
+    rows_file = () if request.rows == "none" else (f"{rows.NAME}.{request.rows}",)
+    return (*rows_file, *(("figures",) if request.figures else ()))
+
+
+@contextlib.contextmanager
+def _folder(request: Request, config: dict[str, Any], err: TextIO) -> Iterator[folder.Folder]:
+    """The folder of this evaluation; without --out one that is gone afterwards."""
+    if request.out is not None:
+        with folder.opened(request.out, config, resume=request.resume, out=err) as held:
+            yield held
+        return
+    if request.resume:
+        raise EvalError("--resume needs --out FOLDER: without it nothing is kept")
+    with tempfile.TemporaryDirectory(prefix="wsol-evaluate-") as path:
+        yield folder.Folder(Path(path))
+
+
+def _trace(work: Work, jobs: int, err: TextIO) -> None:
+    """Make the parts that are not there yet."""
+    tasks = work.tasks()
+    todo = [task for task in tasks if not task.path.is_file()]
+    total = sum(work.images(task) for task in tasks)
+    done = total - sum(work.images(task) for task in todo)
+    if done:
+        err.write(f"going on: {done:,} of {total:,} maps are done already\n")
+    if jobs > 1 and len(todo) > 1:
+        _warm(work)
+    for _ in progress.shown(pool.run(work, todo, jobs), total, done, err):
+        pass
+
+
+def _warm(work: Work) -> None:
+    """Import and compile once, before processes fork, rather than in each; what is wrong, a part will say."""
+    split = work.splits[0]
+    with contextlib.suppress(ValueError):
+        first = next(split.maps(split.ids[:1]))
+        for settings in work.settings:
+            examine([first], split.truths, settings)
+
+
+def _reports(work: Work, resamples: int) -> dict[str, Report]:
+    return {
+        settings.geometry: report(
+            lambda index=index: work.parts(0, index),
+            settings,
+            select=(lambda index=index: work.parts(1, index)) if len(work.splits) > 1 else None,
+            resamples=resamples,
+        )
+        for index, settings in enumerate(work.settings)
+    }
+
+
+def _result(work: Work, config: dict[str, Any], reports: dict[str, Report], seconds: float) -> dict[str, Any]:
+    plain = {name: found.as_dict() for name, found in reports.items()}
+    unmatched = [entry for split in work.splits for entry in split.unmatched]
+    unread = [entry for found in itertools.islice(reports.values(), 1) for entry in found.skipped]
+    return {
+        **config,
+        "geometries": plain,
+        "difference": _difference(plain) if len(plain) == 2 else None,
+        "skipped": [{"id": name, "why": why} for name, why in (*unmatched, *unread)],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _difference(plain: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Corrected minus compat, percent: {measure: {"fixed": ..., "best": ...}}."""
+    ours, theirs = plain["corrected"]["measures"], plain["compat"]["measures"]
+    return {
+        name: {
+            mark: ours[name][mark]["value"] - theirs[name][mark]["value"]
+            for mark in ours[name]
+            if ours[name][mark] and theirs[name].get(mark)
+        }
+        for name in ours
+        if name in theirs
+    }
+
+
+def _write(request: Request, work: Work, reports: dict[str, Report]) -> None:
+    assert request.out is not None
+    if request.rows != "none":
+        every = ({"geometry": name, **row} for name, found in reports.items() for row in found.rows())
+        rows.write(request.out, every, request.rows)
+    if request.figures:
+        figures.write(request.out / "figures", reports, work.splits[0], request.images)
