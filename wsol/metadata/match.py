@@ -1,8 +1,13 @@
-"""Do maps and metadata speak of the same images?"""
+"""Do maps and metadata speak of the same images, of the same size, and of classes that there are?"""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from core.data.folders import stem_of
+from eval.errors import EvalError
 from eval.localization.truth import Truth
+
+_SHOWN = 10
 
 
 def match(
@@ -21,4 +26,77 @@ def match(
         EvalError: they differ (how many and which, up to ten on each side; what the ids' ends or folders have to do
             with it), unless `skipped` is given; no id is common.
     """
-    raise NotImplementedError
+    ids = [*truths] if isinstance(truths, Mapping) else [truth.id for truth in truths]
+    known, mapped = set(ids), set(source_ids)
+    common = tuple(id for id in source_ids if id in known)
+    strangers = [id for id in source_ids if id not in known]
+    without = [id for id in ids if id not in mapped]
+    if (strangers or without) and (skipped is None or not common):
+        raise EvalError(_told(len(mapped), len(ids), strangers, without))
+    if skipped is not None:
+        skipped += [(id, "has a map, but no metadata") for id in strangers]
+        skipped += [(id, "has metadata, but no map") for id in without]
+    return common
+
+
+def check_sizes(sizes: Mapping[str, tuple[int, int]], truths: Iterable[Truth]) -> None:
+    """EvalError: an image had another (width, height) when its map was made (`Source.sizes`) than in the metadata.
+
+    Then the map's window and the boxes are in pixels of two images, e.g. of an original and of its resized copy.
+    """
+    other = [
+        (truth.id, sizes[truth.id], truth.size) for truth in truths if sizes.get(truth.id, truth.size) != truth.size
+    ]
+    if other:
+        id, made, said = other[0]
+        raise EvalError(
+            f"{len(other)} images were of another size when their maps were made than the metadata says: {id!r} "
+            f"{made[0]} x {made[1]}, the metadata {said[0]} x {said[1]}"
+        )
+
+
+def check_classes(truths: Iterable[Truth], classes: int) -> None:
+    """EvalError: labels beyond the classes 0 to `classes` - 1 that the classifier knows."""
+    beyond = [(truth.id, truth.label) for truth in truths if truth.label is not None and truth.label >= classes]
+    if beyond:
+        shown = ", ".join(f"{id!r}: {label}" for id, label in beyond[:_SHOWN])
+        raise EvalError(f"{len(beyond)} images have a class beyond 0 to {classes - 1}, which the maps know: {shown}")
+
+
+def _told(maps: int, truths: int, strangers: list[str], without: list[str]) -> str:
+    lines = [f"the maps' ids ({maps}) and the metadata's ({truths}) differ"]
+    lines += [f"{len(without)} images have no map: {_some(without)}"] if without else []
+    lines += [f"{len(strangers)} maps have no metadata: {_some(strangers)}"] if strangers else []
+    lines += _explained(strangers, without)
+    return "\n".join(lines)
+
+
+def _explained(strangers: list[str], without: list[str]) -> list[str]:
+    """How the ids of one side become the other's, where one change explains most of them."""
+    ours, names = set(strangers), Counter(map(stem_of, strangers))
+    by_stem = {stem_of(id): id for id in strangers if names[stem_of(id)] == 1}
+    # "a.b", whose stem is "a", may be "a.b.jpg" without its end.
+    near = {id: cut if (cut := id.rpartition(".")[0]) in ours else by_stem.get(stem_of(id)) for id in without}
+    changes = Counter(change for id, other in near.items() if other and (change := _change(other, id)))
+    if not changes:
+        return []
+    (what, count), *_ = changes.most_common(1)
+    return [f"{count} would match: {what}"] if 2 * count > min(len(strangers), len(without)) else []
+
+
+def _change(ours: str, theirs: str) -> str:
+    """What turns a map's id into that of the metadata, where it is something at its start or end."""
+    for lacking, having, whole, part in (("maps", "metadata", theirs, ours), ("metadata", "maps", ours, theirs)):
+        start, found, end = whole.partition(part)
+        if found:
+            more = [f"{start!r} before" if start else "", f"{end!r} at their end" if end else ""]
+            return f"the ids of the {lacking} lack {' and '.join(filter(None, more))}, which those of the {having} have"
+    return (
+        f"the maps' ids look like {ours!r}, the metadata's like {theirs!r}"
+        if ours.count("/") != theirs.count("/")
+        else ""
+    )
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(map(repr, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
