@@ -1,0 +1,98 @@
+"""The evaluator from Python: score maps and annotations in, a report out."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from eval.errors import EvalError
+from eval.localization.part import Part, examine
+from eval.localization.report import Report, report
+from eval.localization.settings import Settings
+from eval.localization.truth import ScoreMap, Truth
+
+_PART = 256
+
+Maps = Iterable[ScoreMap | tuple[str, np.ndarray]]
+Truths = Iterable[Truth] | Mapping[str, Truth]
+
+
+def evaluate(
+    maps: Maps,
+    truths: Truths,
+    settings: Settings | None = None,
+    *,
+    select: tuple[Maps, Truths] | None = None,
+    skip_bad: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Report:
+    """How well score maps localise: GT-known, top-1 and top-5 Loc, MaxBoxAcc, MaxBoxAccV2, PxAP, peak IoU.
+
+    Args:
+        maps: ScoreMap, or (id, [H, W] uint8 or floats) for a map of the whole image; read one by one, none is kept.
+        truths: the annotations of exactly these images.
+        settings: how maps become boxes; None: the defaults of Settings.
+        select: maps and annotations of another split, which chooses thresholds (`Measure.selected`).
+        skip_bad: leave out what cannot be evaluated, and list it in the report, instead of raising.
+        resamples: of the bootstrap; 0: no intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        EvalError: names the images: without a map, without annotation, twice, or what `examine` refuses.
+    """
+    chosen = Settings() if settings is None else settings
+    parts = _parts(maps, truths, chosen, skip_bad)
+    others = _parts(*select, chosen, skip_bad) if select is not None else None
+    return report(
+        lambda: iter(parts),
+        chosen,
+        select=None if others is None else lambda: iter(others),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _parts(maps: Maps, truths: Truths, settings: Settings, skip_bad: bool) -> list[Part]:
+    known = _by_id(truths)
+    seen: set[str] = set()
+    twice: list[tuple[str, str]] = []
+    source = _once(maps, seen, twice if skip_bad else None)
+    parts = []
+    for first in source:
+        chunk = itertools.chain([first], itertools.islice(source, _PART - 1))
+        parts.append(examine(chunk, known, settings, skip_bad=skip_bad))
+    missing = [name for name in known if name not in seen]
+    if missing and not skip_bad:
+        raise EvalError(
+            f"{len(missing)} of {len(known)} images have no score map: {', '.join(missing[:10])}"
+            f"{' ...' if len(missing) > 10 else ''}"
+        )
+    rest = examine((), known, settings)
+    return [*parts, replace(rest, skipped=(*twice, *((name, "no score map") for name in missing)))]
+
+
+def _once(maps: Maps, seen: set[str], twice: list[tuple[str, str]] | None) -> Iterator[ScoreMap]:
+    """The maps, each id noted in `seen`; of an id the first alone, where `twice` takes the others."""
+    for given in maps:
+        score_map = given if isinstance(given, ScoreMap) else ScoreMap(*given)
+        if score_map.id not in seen:
+            seen.add(score_map.id)
+            yield score_map
+            continue
+        message = f"{score_map.id}: a second score map of the same image"
+        if twice is None:
+            raise EvalError(message)
+        twice.append((score_map.id, message))
+
+
+def _by_id(truths: Truths) -> Mapping[str, Truth]:
+    if isinstance(truths, Mapping):
+        return truths
+    known: dict[str, Truth] = {}
+    for truth in truths:
+        if truth.id in known:
+            raise EvalError(f"{truth.id}: annotated twice")
+        known[truth.id] = truth
+    return known

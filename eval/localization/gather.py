@@ -1,0 +1,159 @@
+"""One split's parts, read once, and what the report needs of every image: some hundred numbers, no maps and no runs.
+
+Letters: N images, S sides of the centre box, K thresholds of pixels, B bins of IoU.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from eval.errors import EvalError
+from eval.localization.accuracy import Hits, hits, join_hits
+from eval.localization.part import Part
+from eval.localization.pixels import Pool
+from eval.localization.runs import Runs
+from eval.localization.settings import Settings
+
+Parts = Callable[[], Iterator[Part]]
+"""The parts of an evaluation, each time anew."""
+BINS = 50
+"""B: of the histogram of IoU."""
+
+
+class Criterion(NamedTuple):
+    """When an image is hit: the largest component's box or any one's, IoU above (strict) or at least so much."""
+
+    any: bool
+    iou: float
+    strict: bool
+
+    def of(self, iou: np.ndarray) -> np.ndarray:
+        """Which IoUs are enough, as bool."""
+        return np.asarray(iou > self.iou if self.strict else iou >= self.iou)
+
+    def hits(self, largest: Runs, any_component: Runs) -> Hits:
+        """Where the images of these runs are hit."""
+        runs = any_component if self.any else largest
+        return hits(runs, self.of(runs.iou))
+
+
+def criteria(settings: Settings) -> dict[str, Criterion]:
+    """The measures of boxes that are not made from others, by name."""
+    found = {"gt_known_loc": Criterion(False, settings.loc_iou, True)}
+    for prefix, component in (("max_box_acc", False), ("max_box_acc_v2", True)):
+        found |= {f"{prefix}_{100 * iou:g}": Criterion(component, iou, False) for iou in settings.ious}
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What remains of one split."""
+
+    images: int
+    """N."""
+    hits: dict[str, Hits]
+    """By measure; empty without boxes."""
+    right: dict[str, np.ndarray]
+    """The measures that ask for the class as well, [N] bool each: where it is right."""
+    whole_iou: np.ndarray
+    """[N]."""
+    centre_iou: np.ndarray
+    """[N, S]."""
+    iou_histogram: np.ndarray
+    """[B] images by the IoU of the largest component at the fixed threshold."""
+    pool: Pool | None
+    """Pixels of all images together; None without masks."""
+    skipped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def gather(parts: Parts, settings: Settings, fixed: float) -> Gathered:
+    """Read the parts of a split once.
+
+    Raises:
+        EvalError: an image in two parts; boxes, masks or predicted classes in some parts only; no image at all.
+    """
+    asked = criteria(settings)
+    found: dict[str, list[Hits]] = {name: [] for name in asked}
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in ("right", "whole_iou", "centre_iou")}
+    histogram, pool = np.zeros(BINS, np.int64), Pool()
+    tally = _Tally()
+    for part in parts():
+        tally.add(part)
+        if not part.ids:
+            continue
+        for name, criterion in asked.items():
+            found[name].append(criterion.hits(part.largest, part.any))
+        for name, arrays in kept.items():
+            arrays.append(getattr(part, name))
+        histogram += np.histogram(part.largest.iou[part.largest.at(fixed)], BINS, (0, 1))[0]
+        pool.add(part)
+    tally.check()
+    right = np.concatenate(kept["right"])
+    known = {"top1_loc": right[:, 0]} if tally.ranks else {}
+    known |= {"top5_loc": right[:, 1]} if tally.ranks >= 5 else {}
+    joined = {name: join_hits(some) for name, some in found.items()} if tally.boxes else {}
+    if tally.boxes:
+        joined |= {name: joined["gt_known_loc"].among(allowed) for name, allowed in known.items()}
+    return Gathered(
+        images=len(tally.ids),
+        hits=joined,
+        right=known,
+        whole_iou=np.concatenate(kept["whole_iou"]),
+        centre_iou=np.concatenate(kept["centre_iou"]),
+        iou_histogram=histogram,
+        pool=pool if tally.masks else None,
+        skipped=tuple(tally.skipped),
+        notes=tuple(tally.notes(settings)),
+    )
+
+
+class _Tally:
+    """What all parts have in common, or what must not repeat in them."""
+
+    def __init__(self) -> None:
+        self.ids = set[str]()
+        self.boxes = self.masks = False
+        self.ranks, self.unranked = 0, 0
+        self.skipped: list[tuple[str, str]] = []
+        self.constant: list[str] = []
+        self.negative = 0
+
+    def add(self, part: Part) -> None:
+        self.skipped += part.skipped
+        if not part.ids:
+            return
+        twice = [name for name in part.ids if name in self.ids]
+        if twice:
+            raise EvalError(f"{twice[0]}: a second score map of the same image, {len(twice)} such in one part")
+        boxes, masks = len(part.largest) > 0, len(part.inside) > 0
+        if self.ids and (boxes, masks) != (self.boxes, self.masks):
+            raise EvalError(f"{part.ids[0]}: some images have boxes or masks, and others have not")
+        if self.ids and (part.ranks > 0) != (self.ranks > 0):
+            raise EvalError(f"{part.ids[0]}: the classes of some images are known, and of others not")
+        self.ranks = min(self.ranks, part.ranks) if self.ids else part.ranks
+        self.boxes, self.masks = boxes, masks
+        self.ids.update(part.ids)
+        self.constant += part.constant
+        self.negative += part.negative
+
+    def check(self) -> None:
+        if not self.ids:
+            left = (
+                f"; {len(self.skipped)} were left out, the first, {': '.join(self.skipped[0])}" if self.skipped else ""
+            )
+            raise EvalError(f"no image to evaluate{left}")
+
+    def notes(self, settings: Settings) -> Iterator[str]:
+        if self.constant:
+            first = ", ".join(self.constant[:3]) + (" ..." if len(self.constant) > 3 else "")
+            yield f"{len(self.constant)} of {len(self.ids)} maps are constant and say nothing of the place: {first}"
+        if self.negative and settings.scale == "max":
+            yield (
+                f"{self.negative} of {len(self.ids)} maps have values below 0, which scale max leaves out at every "
+                "threshold; scale minmax counts from the map's minimum"
+            )
+        if self.ranks and self.ranks < 5:
+            yield f"no top-5 Loc: {self.ranks} predicted classes are known, not five"
