@@ -16,8 +16,10 @@ config = Table(
     ),
     columns=(
         Column("ImageNet top-1 error", ("transfer/quick_imagenet_eval",), "top1_error", "top1_error"),
-        Column("ImageNet Loc", ("wsol/quick_imagenet_cam",), "top1_loc", "imagenet_loc"),
-        Column("CUB200 Loc", ("transfer/quick_cub", "wsol/quick_cub_cam"), "top1_loc", "cub_loc"),
+        Column("ImageNet Loc (top-1, .15)", ("wsol/quick_imagenet_cam",), "top1_loc", "imagenet_loc"),
+        Column("ImageNet MaxBoxAccV2", ("wsol/quick_imagenet_cam",), "maxboxacc_v2", "imagenet_v2"),
+        Column("CUB Loc (top-1, .15)", ("transfer/quick_cub", "wsol/quick_cub_cam"), "top1_loc", "cub_loc"),
+        Column("CUB MaxBoxAccV2", ("transfer/quick_cub", "wsol/quick_cub_cam"), "maxboxacc_v2", "cub_v2"),
         Column("VOC SSD mAP", ("transfer/quick_voc_ssd",), "map", "voc_ssd"),
         Column("VOC Faster R-CNN mAP", ("transfer/quick_voc_frcnn",), "map", "voc_frcnn"),
         Column("COCO captioning BLEU-4", ("transfer/quick_coco_nic",), "bleu4", "bleu4"),

@@ -12,8 +12,9 @@ from core.recipe import SGD, Every, Recipe
 from transfer.stage import Transfer
 from transfer.tasks.classification import FineTune
 
+task = FineTune(data=CUB(), body_lr_scale=0.1)
 config = Transfer(
-    task=FineTune(data=CUB(), body_lr_scale=0.1),
+    task=task,
     recipe=Recipe(
         epochs=600,
         batch_size=32,

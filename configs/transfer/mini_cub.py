@@ -1,4 +1,4 @@
-"""Fine-tuning for the CUB200 Loc column of the table `real_mini`: 10 classes of CUB-200-2011, 112 px.
+"""Fine-tuning for the CUB localization columns of the table `real_mini`: 10 classes of CUB-200-2011, 112 px.
 
 Source: the protocol of `cub`, scaled to a minute: squash 128 and crop 112 for 256 and 224, as many epochs as a minute
 has room for.
@@ -11,8 +11,9 @@ from core.recipe import SGD, Cosine, Recipe
 from transfer.stage import Transfer
 from transfer.tasks.classification import FineTune
 
+task = FineTune(data=CUB(), resize=128, crop=112, body_lr_scale=0.5, keep_images=True)
 config = Transfer(
-    task=FineTune(data=CUB(), resize=128, crop=112, body_lr_scale=0.5, keep_images=True),
+    task=task,
     recipe=Recipe(
         epochs=40,
         batch_size=32,

@@ -1,4 +1,4 @@
-"""Column "CUB200 Loc" of the table `real_mini`: CAM of the classifier that `transfer/mini_cub` fine-tuned.
+"""CUB's Loc and MaxBoxAccV2 in the table `real_mini`: CAM of the classifier that `transfer/mini_cub` fine-tuned.
 
 Source: the protocol of `cub_cam`, halved: squashed to 128, centre crop 112, as in that fine-tuning's test.
 Command: `python -m wsol run configs/wsol/mini_cub_cam.py --backbone RUN --data-root FOLDER`

@@ -1,4 +1,4 @@
-"""Column "ImageNet Loc" of the table `real_mini`: CAM of the pretrained classifier as it is, 250 real images.
+"""ImageNet's Loc and MaxBoxAccV2 in the table `real_mini`: CAM of the pretrained classifier as it is, 250 real images.
 
 Source: CutMix, section 4.2 (layer4 at stride 1, sigma .15, largest component) without its fine-tuning; the crop is that
 of the rows' validation, the paper's 256 and 224 halved. The subset's boxes and images are both stretched to 224 x 224.

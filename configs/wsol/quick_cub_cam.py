@@ -1,4 +1,4 @@
-"""Column "CUB200 Loc" of the table `quick`: CAM of the classifier that `transfer/quick_cub` fine-tuned.
+"""CUB's Loc and MaxBoxAccV2 in the table `quick`: CAM of the classifier that `transfer/quick_cub` fine-tuned.
 
 Source: the protocol of `cub_cam`, scaled: squashed to 72, centre crop 64, as in that fine-tuning's test.
 Command: `python -m wsol run configs/wsol/quick_cub_cam.py --backbone runs/transfer/quick_cub/quick_cutmix/seed0`

@@ -1,7 +1,7 @@
-"""Column "ImageNet Loc" of the table `quick`: CAM of the pretrained classifier as it is, on the synthetic world.
+"""ImageNet's Loc and MaxBoxAccV2 in the table `quick`: CAM of the pretrained classifier as it is.
 
 Source: CutMix (arXiv 1905.04899v2), section 4.2: layer4 at stride 1, sigma .15, largest component; without the paper's
-fine-tuning. The images are seen whole, as in the rows' validation.
+fine-tuning. The synthetic world's images are seen whole, as in the rows' validation.
 Command: `python -m wsol run configs/wsol/quick_imagenet_cam.py --backbone runs/pretrain/quick_cutmix/seed0`
 Expected: see the table in README.
 """

@@ -1,0 +1,24 @@
+"""MaxBoxAccV2 on CUB-200-2011 by wsolevaluation's protocol: CAM of what `transfer/cub_wsolevaluation` fine-tuned.
+
+Source: clovaai/wsolevaluation at commit 96f4b88 (Choe et al., CVPR 2020, arXiv 2001.07437): ResNet-50 with layer4 at
+stride 1 (14 x 14 maps), the whole image squashed to 224 (`data_loaders.py`), the map of the ground-truth class min-max
+scaled; any box of any component against any true box, at IoU .3, .5 and .7, each at its own best threshold of the
+whole split, averaged. The threshold's choice on its second split (train-fullsup) is not needed by this metric.
+Command: `python -m wsol run configs/wsol/cub_wsolevaluation.py --backbone RUN --data-root FOLDER`
+Expected MaxBoxAccV2, ResNet-50 (README there): CAM 63.0, HaS 64.7, ADL 58.4, CutMix 62.8: the CutMix paper's gain is
+absent (-0.2).
+"""
+
+from core.data.cub import CUB
+from wsol.cam.cam import WeightCAM
+from wsol.geometry import Geometry
+from wsol.stage import Localize
+
+config = Localize(
+    data=CUB(),
+    split="test",
+    geometry=Geometry(resize=224, crop=224),
+    cam=WeightCAM(),
+    subtract_minimum=True,
+    workers=8,
+)
