@@ -1,16 +1,15 @@
 """Figures of an evaluation: accuracy over threshold, IoU histogram, galleries. Matplotlib, without a display."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
+from eval.localization.measures import PixelScores
 from eval.localization.report import Report
+from eval.localization.rows import Row
+from eval.localization.truth import ScoreMap
 from wsol.evaluate import gallery
 from wsol.evaluate.gallery import Entry
 from wsol.evaluate.inputs import Split
-
-_SHOWN = ("gt_known_loc", "top1_loc", "top5_loc", "max_box_acc", "max_box_acc_v2")
 
 
 def write(folder: Path, reports: Mapping[str, Report], split: Split, images: Path | None) -> None:
@@ -21,6 +20,8 @@ def write(folder: Path, reports: Mapping[str, Report], split: Split, images: Pat
     """
     folder.mkdir(exist_ok=True)
     for name, report in reports.items():
+        if report.pixels is not None:
+            precision(folder / f"precision_{name}.png", report.pixels, name)
         if not report.curves:  # masks alone
             continue
         curves(folder / f"curves_{name}.png", report)
@@ -36,8 +37,8 @@ def curves(path: Path, report: Report) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for name, (thresholds, values) in report.curves.items():
-        (line,) = axes.plot(thresholds, values, label=name, linewidth=1)
+    for name, values in report.curves.items():
+        (line,) = axes.plot(report.thresholds, values, label=name, linewidth=1)
         best = report.measures[name].best
         if best.threshold is not None:
             axes.plot([best.threshold], [best.value], "o", color=line.get_color(), markersize=4)
@@ -57,9 +58,7 @@ def histogram(path: Path, report: Report) -> None:
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
-    counts = np.asarray(report.iou_histogram)
-    edges = np.linspace(0, 1, len(counts) + 1)
-    axes.stairs(counts, edges, fill=True)
+    axes.stairs(report.iou_histogram, report.iou_edges, fill=True)
     for iou in report.settings.ious:
         axes.axvline(iou, color="grey", linestyle=":", linewidth=1)
     axes.set_xlim(0, 1)
@@ -68,6 +67,31 @@ def histogram(path: Path, report: Report) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _galleries(report: Report, split: Split) -> dict[str, Sequence[Entry]]:
+def precision(path: Path, scores: PixelScores, name: str) -> None:
+    """Precision over recall of all masks' pixels; the area is PxAP."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(scores.recall, scores.precision, linewidth=1)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("recall of pixels")
+    axes.set_ylabel("precision of pixels")
+    axes.set_title(f"PxAP {scores.pxap.value:.2f}, {name}")
+    figure.savefig(path, format="png", dpi=100)
+
+
+def _galleries(report: Report, split: Split) -> dict[str, list[Entry]]:
     """Hits and misses by GT-known Loc at the fixed threshold."""
-    raise NotImplementedError
+    found = {str(row["image"]): row for row in report.rows()}
+    chosen = gallery.choose((name, bool(row["fixed_gt_known_loc"])) for name, row in found.items())
+    return {
+        title: [_entry(score_map, split, found[score_map.id]) for score_map in split.maps(names)]
+        for title, names in zip(("hits", "misses"), chosen, strict=True)
+    }
+
+
+def _entry(score_map: ScoreMap, split: Split, row: Row) -> Entry:
+    box = [float(row[f"fixed_{corner}"] or 0) for corner in ("x0", "y0", "x1", "y1")]
+    return Entry(score_map, split.truths[score_map.id], box, float(row["fixed_iou"] or 0))

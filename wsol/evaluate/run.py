@@ -6,6 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,7 +14,7 @@ from core.config import CHECKOUT
 from eval.errors import EvalError
 from eval.localization.part import examine
 from eval.localization.report import Report, report
-from eval.localization.settings import Settings
+from eval.localization.settings import Geometry, Settings
 from wsol.evaluate import figures, folder, pool, progress, rows, table
 from wsol.evaluate.inputs import Split, load
 from wsol.evaluate.request import Request
@@ -50,7 +51,7 @@ def run(request: Request, err: TextIO, *, terminal: bool) -> str:
 
 
 def _settings(request: Request) -> tuple[Settings, ...]:
-    names = ("corrected", "compat") if request.geometry == "both" else (request.geometry,)
+    names: tuple[Geometry, ...] = ("corrected", "compat") if request.geometry == "both" else (request.geometry,)
     return tuple(Settings(name, request.threshold, request.scale, request.levels) for name in names)
 
 
@@ -133,9 +134,9 @@ def _warm(work: Work) -> None:
 def _reports(work: Work, resamples: int) -> dict[str, Report]:
     return {
         settings.geometry: report(
-            lambda index=index: work.parts(0, index),
+            partial(work.parts, 0, index),
             settings,
-            select=(lambda index=index: work.parts(1, index)) if len(work.splits) > 1 else None,
+            select=partial(work.parts, 1, index) if len(work.splits) > 1 else None,
             resamples=resamples,
         )
         for index, settings in enumerate(work.settings)
@@ -156,17 +157,18 @@ def _result(work: Work, config: dict[str, Any], reports: dict[str, Report], seco
 
 
 def _difference(plain: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Corrected minus compat, percent: {measure: {"fixed": ..., "best": ...}}."""
-    ours, theirs = plain["corrected"]["measures"], plain["compat"]["measures"]
+    """Corrected minus compat, in percent: {measure: {"fixed": ..., "best": ...}}."""
+    ours, theirs = (_scores(plain[name]) for name in ("corrected", "compat"))
     return {
-        name: {
-            mark: ours[name][mark]["value"] - theirs[name][mark]["value"]
-            for mark in ours[name]
-            if ours[name][mark] and theirs[name].get(mark)
-        }
-        for name in ours
-        if name in theirs
+        name: {mark: found["value"] - theirs[name][mark]["value"] for mark, found in marks.items() if found}
+        for name, marks in ours.items()
     }
+
+
+def _scores(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{measure: {"fixed": ..., "selected": ..., "best": ...}}; PxAP has no threshold: it stands under "best"."""
+    pixels = report["pixels"]
+    return {**report["measures"], **({"PxAP": {"best": pixels["pxap"]}, "mask IoU": pixels["iou"]} if pixels else {})}
 
 
 def _write(request: Request, work: Work, reports: dict[str, Report]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 Result = Mapping[str, Any]
 _MARKS = ("fixed", "selected", "best")
 _HEADINGS = {"fixed": "at {:g}", "selected": "chosen on the other split", "best": "best of this split"}
+_BASELINES = {"whole_image": "whole image", "centre_box": "best centre box"}
+_TITLES = {"gt_known_loc": "GT-known Loc", "top1_loc": "top-1 Loc", "top5_loc": "top-5 Loc"}
 _MOST_SKIPPED = 10
 
 
@@ -19,50 +21,47 @@ def text(result: Result, *, terminal: bool = False) -> str:
 
 
 def _block(name: str, report: Result, terminal: bool) -> str:
-    marks = [mark for mark in _MARKS if any(found.get(mark) for found in report["measures"].values())]
-    threshold = report["settings"]["threshold"]
+    pixels = report["pixels"]
+    measures = {**report["measures"], **({"mask IoU": pixels["iou"]} if pixels else {})}
+    marks = [mark for mark in _MARKS if any(found[mark] for found in measures.values())]
+    baselines = {key: report["baselines"][key] for key in _BASELINES if key in report["baselines"]}
     rows = [
-        [_title(measure), *(_at(found.get(mark), with_threshold=mark != "fixed") for mark in marks)]
-        for measure, found in report["measures"].items()
+        [
+            _title(measure),
+            *(_at(found[mark], threshold="" if mark == "fixed" else " at ") for mark in marks),
+            *(_at(values.get(measure), threshold=" side ") for values in baselines.values()),
+        ]
+        for measure, found in measures.items()
     ]
-    heading = [f"{report['images']:,} images, {name}", *(_HEADINGS[mark].format(threshold) for mark in marks)]
-    lines = [_grid(heading, rows, terminal)] if rows else [f"{report['images']:,} images, {name}\n"]
-    lines += [f"{key}: {value}\n" for key, value in _single(report)]
-    lines += [f"note: {note}\n" for note in report.get("notes", ())]
-    return "".join(lines)
+    marked = (_HEADINGS[mark].format(report["settings"]["threshold"]) for mark in marks)
+    heading = [f"{report['images']:,} images, {name}", *marked, *(_BASELINES[key] for key in baselines)]
+    lines = [_grid(heading, rows, terminal)]
+    if pixels:
+        gaussian = report["baselines"]["centre_gaussian"]["pxap"]
+        lines.append(f"PxAP: {_at(pixels['pxap'])}; a Gaussian at the centre: {_at(gaussian)}\n")
+    return "".join([*lines, *(f"note: {note}\n" for note in report["notes"])])
 
 
-def _at(found: Mapping[str, Any] | None, *, with_threshold: bool) -> str:
-    """ "43.75 [33.75, 55.00] at 0.231"; one threshold each for a mean of several."""
-    if not found or found["value"] is None:
+def _at(found: Mapping[str, Any] | None, *, threshold: str = "") -> str:
+    """ "43.75 [33.75, 55.00] at 0.231"; a mean of several has no threshold of its own."""
+    if not found:
         return "n/a"
     shown = f"{found['value']:.2f}"
-    if found.get("interval"):
+    if found["interval"]:
         shown += " [{:.2f}, {:.2f}]".format(*found["interval"])
-    threshold = found.get("threshold")
-    if with_threshold and isinstance(threshold, int | float):
-        shown += f" at {threshold:.4g}"
+    if threshold and found["threshold"] is not None:
+        shown += f"{threshold}{found['threshold']:.4g}"
     return shown
 
 
 def _title(measure: str) -> str:
-    """ "gt_known_loc" as people write it."""
-    words = {"gt": "GT", "known": "known", "loc": "Loc", "top1": "top-1", "top5": "top-5", "max": "Max", "v2": "V2"}
-    if measure.startswith("max_box_acc"):
-        rest = measure.removeprefix("max_box_acc").strip("_").split("_")
-        version = "V2" if rest[0] == "v2" else ""
-        iou = f" IoU {int(rest[-1]) / 100:g}" if rest[-1].isdigit() else ""
-        return f"MaxBoxAcc{version}{iou}"
-    return " ".join(words.get(word, word) for word in measure.split("_")).replace("GT known", "GT-known")
-
-
-def _single(report: Result) -> list[tuple[str, str]]:
-    found = []
-    if report.get("pixels"):
-        found += [(key, f"{value:.2f}") for key, value in report["pixels"].items() if isinstance(value, int | float)]
-    for name, baseline in (report.get("baselines") or {}).items():
-        found.append((f"baseline {name}", str(baseline)))
-    return found
+    """A measure's name as people write it: "max_box_acc_v2_50" is "MaxBoxAccV2 IoU .5"."""
+    if not measure.startswith("max_box_acc"):
+        return _TITLES.get(measure, measure)
+    version, _, iou = measure.removeprefix("max_box_acc").removeprefix("_").rpartition("_")
+    if iou == "v2":
+        return "MaxBoxAccV2 mean"
+    return f"MaxBoxAcc{version.upper()} IoU {float(iou) / 100:g}"
 
 
 def _difference(difference: Mapping[str, Mapping[str, float]], terminal: bool) -> str:
