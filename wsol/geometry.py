@@ -1,13 +1,20 @@
 """Which pixels of an image a network sees, and so which pixels a score map covers.
 
-An image of any size is squashed to ``resize`` x ``resize`` and its central ``crop`` x ``crop`` pixels are taken: the
-CutMix paper's test geometry is 256 and 224; wsolevaluation's is 224 and 224 (the whole image).
+Every geometry here lays the image on a canvas, resized and perhaps padded, and takes the canvas's central ``crop`` x
+``crop`` pixels:
 
-Boxes are (x0, y0, x1, y1), half-open. Squash and crop are one scale and one shift per axis, so the IoU of two boxes is
-the same in the crop's pixels as in the original's, provided that nothing is clipped or rounded: ground truth is
-therefore carried into the crop's pixels *unclipped* and unrounded (it may reach beyond the crop), and scoring there
-is scoring in original pixels. A centre crop thus costs what it hides: an object that fills the image cannot be boxed
-whole.
+- `Geometry`: the image squashed to a square. The CutMix paper's test has 256 and 224; wsolevaluation's 224 and 224.
+- `ShortSide`: its short side resized, its aspect ratio kept: the usual test of ImageNet classifiers.
+- `Letterbox`: its long side resized, the rest of the square filled: the whole image, its aspect ratio kept.
+
+`window` says what the crop covers in pixels of the original image, and all else follows from it: one scale and one
+shift per axis, so the IoU of two boxes is the same in the crop's pixels as in the original's, provided that nothing is
+clipped or rounded. Ground truth is therefore carried into the crop's pixels *unclipped* and unrounded (it may reach
+beyond the crop), and scoring there is scoring in original pixels. A centre crop thus costs what it hides: an object
+that fills the image cannot be boxed whole.
+
+Boxes are (x0, y0, x1, y1), half-open. Where a crop cannot be in the very middle it starts where torchvision's
+CenterCrop does (half a pixel is rounded to even), so that a network sees here what it saw in its test there.
 """
 
 from dataclasses import dataclass
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Box = tuple[float, float, float, float]
+_MEAN_COLOUR = (124, 116, 104)
 
 
 @dataclass(frozen=True)
@@ -35,25 +43,93 @@ class Geometry:
         if not 1 <= self.crop <= self.resize:
             raise UserError(f"geometry: expected 1 <= crop <= resize, got crop {self.crop} and resize {self.resize}")
 
-    @property
-    def offset(self) -> int:
-        """First row and column of the crop in the squashed image."""
-        return (self.resize - self.crop) // 2
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height in pixels that an image of ``size`` (width, height) is resized to."""
+        return self.resize, self.resize
+
+    def corner(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Column and row of the crop's first pixel in the resized image; negative where the crop is padded."""
+        width, height = self.resized(size)
+        return _middle(width - self.crop), _middle(height - self.crop)
 
     def prepare(self, image: "Image.Image") -> "Image.Image":
         """Return the crop of an image of any size, bilinear with antialiasing."""
         from PIL import Image
 
-        squashed = image.resize((self.resize, self.resize), Image.Resampling.BILINEAR)
-        end = self.offset + self.crop
-        return squashed.crop((self.offset, self.offset, end, end))
+        x, y = self.corner(image.size)
+        resized = image.resize(self.resized(image.size), Image.Resampling.BILINEAR)
+        return resized.crop((x, y, x + self.crop, y + self.crop))
+
+    def window(self, size: tuple[int, int], annotated: tuple[int, int] | None = None) -> Box:
+        """What the crop covers of an image: pixels of that image; the window reaches beyond it where it is padded.
+
+        Args:
+            size: (width, height) of the image as it is stored.
+            annotated: the size in whose pixels the answer is wanted, where the file was resized after its boxes were
+                made (`ImageRecord.size`); default `size`.
+        """
+        (width, height), (x, y) = self.resized(size), self.corner(size)
+        wide, high = annotated or size
+        sx, sy = wide / width, high / height
+        return (x * sx, y * sy, (x + self.crop) * sx, (y + self.crop) * sy)
 
     def to_crop(self, box: Box, size: tuple[int, int]) -> Box:
         """Carry a box from the pixels of an image of ``size`` (width, height) to the crop's; not clipped."""
-        sx, sy, o = self.resize / size[0], self.resize / size[1], self.offset
-        return (box[0] * sx - o, box[1] * sy - o, box[2] * sx - o, box[3] * sy - o)
+        (width, height), (x, y) = self.resized(size), self.corner(size)
+        sx, sy = width / size[0], height / size[1]
+        return (box[0] * sx - x, box[1] * sy - y, box[2] * sx - x, box[3] * sy - y)
 
     def to_image(self, box: Box, size: tuple[int, int]) -> Box:
         """Carry a box from the crop's pixels to those of the image of ``size`` (width, height)."""
-        sx, sy, o = size[0] / self.resize, size[1] / self.resize, self.offset
-        return ((box[0] + o) * sx, (box[1] + o) * sy, (box[2] + o) * sx, (box[3] + o) * sy)
+        (width, height), (x, y) = self.resized(size), self.corner(size)
+        sx, sy = size[0] / width, size[1] / height
+        return ((box[0] + x) * sx, (box[1] + y) * sy, (box[2] + x) * sx, (box[3] + y) * sy)
+
+
+@dataclass(frozen=True)
+class ShortSide(Geometry):
+    """Resize the short side to ``resize`` pixels, then the central ``crop`` pixels square.
+
+    The sizes are torchvision's (the long side rounded down), the pixels Pillow's.
+    """
+
+    resize: int = 256
+    """Length in pixels that the short side is resized to, the aspect ratio kept."""
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """See `Geometry.resized`."""
+        width, height = size
+        if width <= height:
+            return self.resize, self.resize * height // width
+        return self.resize * width // height, self.resize
+
+
+@dataclass(frozen=True)
+class Letterbox(Geometry):
+    """Resize the long side to ``resize`` pixels, pad to a square, then the central ``crop`` pixels square.
+
+    What is padded has ImageNet's mean colour, which is about 0 for the network.
+    """
+
+    resize: int = 224
+    """Length in pixels that the long side is resized to, the aspect ratio kept."""
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        """See `Geometry.resized`."""
+        width, height = size
+        if width >= height:
+            return self.resize, max(1, round(self.resize * height / width))
+        return max(1, round(self.resize * width / height)), self.resize
+
+    def prepare(self, image: "Image.Image") -> "Image.Image":
+        """See `Geometry.prepare`."""
+        from PIL import Image
+
+        x, y = self.corner(image.size)
+        canvas = Image.new("RGB", (self.crop, self.crop), _MEAN_COLOUR)
+        canvas.paste(image.resize(self.resized(image.size), Image.Resampling.BILINEAR), (-x, -y))
+        return canvas
+
+
+def _middle(excess: int) -> int:
+    return round(excess / 2)

@@ -76,8 +76,8 @@ class GradientCAM(CAM):
                 logits = after(features.requires_grad_())
 
             def score(classes: "Tensor") -> "Tensor":
-                chosen = logits.gather(1, classes[:, None]).sum()
-                (gradients,) = torch.autograd.grad(chosen, features, retain_graph=True)
+                chosen = torch.nn.functional.one_hot(classes, logits.shape[1]).to(logits)  # [N, K]
+                (gradients,) = torch.autograd.grad(logits, features, chosen, retain_graph=True)
                 return self.combine(features.detach(), gradients)
 
             return Maps(per_class(choose(logits.detach()), score), logits.detach())

@@ -24,7 +24,7 @@ class EigenCAM(CAM):
     """The first principal component of a stage's features; the same map for every class."""
 
     layer: Layer = "layer4"
-    """The stage whose output is read. The cost grows with the cube of its places: layer1 is slow."""
+    """The stage whose output is read."""
 
     def bind(self, network: "nn.Module") -> "Explain":
         """See `CAM.bind`."""
@@ -47,18 +47,20 @@ class EigenCAM(CAM):
 def first_component(features: "Tensor") -> "Tensor":
     """Features [N, C, h, w] -> [N, h, w], O v for the first right singular vector v of each image's O [h w, C].
 
-    O v is the first left singular vector times its singular value: an eigenvector of O O^T, [h w, h w], which is
-    smaller than O or its V. An image whose features are not finite gets a map of NaN.
+    v is an eigenvector of O^T O [C, C], and O v one of O O^T [h w, h w]: the smaller of both is taken. An image whose
+    features are not finite gets a map of NaN.
     """
     import torch
 
     n, c, h, w = features.shape
     places = features.reshape(n, c, h * w).mT  # [N, h w, C]
+    narrow = c < h * w
     with torch.autocast(features.device.type, enabled=False):
-        gram = places @ places.mT
-    finite = gram.isfinite().all(-1).all(-1)  # eigh raises on anything else, for the whole batch
-    values, vectors = torch.linalg.eigh(gram.where(finite[:, None, None], 0))  # ascending
-    scores = vectors[..., -1] * values[:, -1:].clamp_min(0).sqrt()  # [N, h w]
+        gram = places.mT @ places if narrow else places @ places.mT
+        finite = gram.isfinite().all(-1).all(-1)  # eigh raises on anything else, for the whole batch
+        values, vectors = torch.linalg.eigh(gram.where(finite[:, None, None], 0))  # ascending
+        first = vectors[..., -1:]
+        scores = (places @ first if narrow else first * values[:, -1:, None].clamp_min(0).sqrt())[..., 0]  # [N, h w]
     scores = scores * torch.where(scores.sum(1, keepdim=True) < 0, -1.0, 1.0)
     result: Tensor = scores.where(finite[:, None], torch.nan).reshape(n, h, w)
     return result
