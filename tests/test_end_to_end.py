@@ -79,7 +79,7 @@ def test_the_whole_way(house: Path) -> None:
     code, said = run(house)
     assert code == 0, said
     rows = list(csv.DictReader((house / "runs/tables/tiny.csv").read_text().splitlines()))
-    assert len(rows) == 2 * 6
+    assert len(rows) == 2 * 8
     assert {row["status"] for row in rows} == {"ok"}, rows
     results = {path.parent: json.loads(path.read_text()) for path in (house / "runs").rglob("result.json")}
     assert len(results) == 2 * 8
@@ -103,7 +103,7 @@ def test_the_whole_way(house: Path) -> None:
 
 
 def test_a_launch_killed_in_its_midst_ends_with_the_same_numbers(house: Path) -> None:
-    words = ["--runs", "runs_killed", "--rows", "CutMix", "--columns", "ImageNet top-1 error,ImageNet Loc"]
+    words = ["--runs", "runs_killed", "--rows", "CutMix", "--columns", "ImageNet top-1 error,ImageNet MaxBoxAccV2"]
     process = command(house, *words)
     deadline = time.monotonic() + 120
     while not list((house / "runs_killed").rglob("metrics.jsonl")) and time.monotonic() < deadline:

@@ -280,8 +280,10 @@ def test_the_papers_numbers() -> None:
         **{"top1_error": -2.28, "top5_error": -1.13, "imagenet_loc": 0.95, "cub_loc": 5.4},
         **{"voc_ssd": 0.9, "voc_frcnn": 1.1, "bleu1": 2.8, "bleu2": 2.5, "bleu3": 2.2, "bleu4": 2.0},
         **{"METEOR": 0.3, "ROUGE": 4.3, "CIDEr": 6.4},
+        **{"imagenet_v2": -0.4, "cub_v2": -0.2},  # wsolevaluation's, which has no Mixup and no Cutout
     }
-    assert all(set(c.values) == {"Baseline", "Mixup", "Cutout", "CutMix"} for c in paper.columns.values())
+    papers = [column for name, column in paper.columns.items() if not name.endswith("_v2")]
+    assert all(set(column.values) == {"Baseline", "Mixup", "Cutout", "CutMix"} for column in papers)
 
 
 WITHOUT_TORCH = """
