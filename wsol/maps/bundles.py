@@ -36,7 +36,7 @@ class Bundle:
     def __init__(self, path: Path) -> None:
         """UserError names the file and member: damaged, missing, of another shape."""
         self.path = path
-        handle = Handle(path)
+        self.handle = handle = Handle(path)
         there = {member.name.removesuffix(".npy"): member for member in members(path)}
         if missing := sorted(_NEEDS - there.keys()):
             names = ", ".join(there) or "none"
@@ -46,6 +46,7 @@ class Bundle:
         self._maps = stack_of(handle, there["maps"], checked="crc" not in there)
         if self._maps.shape[0] != len(self.ids):
             raise UserError(f"{path}: expected an id for each of {self._maps.shape[0]} maps, came {len(self.ids)} ids")
+        handle.close()
 
     @property
     def sizes(self) -> np.ndarray | None:
@@ -72,6 +73,7 @@ class Bundles(Source):
     def __init__(self, path: Path, files: Sequence[Path]) -> None:
         """UserError names the file: damaged, not a shard, or its arrays differ in length."""
         self._bundles = [Bundle(file) for file in files]
+        self._open = 0
         self._starts = np.cumsum([0, *(len(bundle.ids) for bundle in self._bundles)]).tolist()
         super().__init__(path, [id for bundle in self._bundles for id in bundle.ids])
 
@@ -91,6 +93,10 @@ class Bundles(Source):
 
     def _map(self, place: int) -> ScoreMap:
         which = bisect_right(self._starts, place) - 1
+        if which != self._open:
+            # One file at a time: there may be more shards than a process may open files.
+            self._bundles[self._open].handle.close()
+            self._open = which
         return self._bundles[which][place - self._starts[which]]
 
 

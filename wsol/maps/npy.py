@@ -49,11 +49,21 @@ class Handle:
         # A forked process shares the place in the file with its parent: it opens its own.
         try:
             if self._file is None or self._process != os.getpid():
+                self.close()
                 self._file, self._process = io.FileIO(self.path), os.getpid()
             self._file.seek(offset)
             return _fill(self._file, size, str(self.path))
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read ({error.strerror})") from error
+
+    def close(self) -> None:
+        """Close the file; the next `read` opens it anew."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "_file": None, "_process": 0}

@@ -2,7 +2,8 @@
 
 Source: cocodataset.org, "Data format": `bbox` is x, y, width, height; `segmentation` is polygons or run lengths. An
 image is of one class, as `wsol.metadata.voc` says. Crowds (`iscrowd`) are no objects; with masks, those of the image's
-class are its ignore mask. Boxes and masks without an area (the published files hold a few) are left out. Labels are the places of the category ids when sorted, 0 to 79.
+class are its ignore mask. Boxes and masks without an area (the published files hold a few) are left out. Labels are
+the places of the category ids when sorted, 0 to 79.
 """
 
 import json

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from eval.localization.truth import Truth
 
 FINE, PROBLEMS = 0, 2
-_SHOWN = 1000
 
 
 def import_main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +45,7 @@ def validate_main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, help="folder of the images: they must exist and have the sizes said")
     parser.add_argument("--masks", type=Path, help="folder of the masks (default: the metadata's)")
     parser.add_argument("--classes", type=int, help="how many classes there are: labels must be below")
-    parser.add_argument("--all", action="store_true", help=f"print all problems, not the first {_SHOWN:,}")
+    parser.add_argument("--most", type=int, help="print at most so many problems (default: all)")
     args = parser.parse_args(argv)
     return _shielded(lambda: _validate(args))
 
@@ -109,7 +108,7 @@ def _validate(args: argparse.Namespace) -> int:
 
     problems = validate(args.folder, args.images, mask_root=args.masks, classes=args.classes)
     wrong = sum(not problem.notice for problem in problems)
-    for line in summary(problems, None if args.all else _SHOWN):
+    for line in summary(problems, args.most):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{args.folder}: {wrong:,} problems, {len(problems) - wrong:,} notes\n")
     return PROBLEMS if wrong else FINE

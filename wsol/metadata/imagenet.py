@@ -72,8 +72,11 @@ def _classes(path: Path) -> list[str]:
 
 def _boxes(annotation: XmlAnnotation, path: Path) -> np.ndarray:
     width, height = annotation.size
-    corners = np.array(sorted({one.corners for one in annotation.objects}), np.float64)  # [G, 4], x1 and y1 inside
-    corners = np.clip(corners, 0, [width - 1, height - 1] * 2)
+    corners: np.ndarray = np.array(
+        sorted({one.corners for one in annotation.objects}), np.float64
+    )  # [G, 4], x1 and y1 inside
+    corners = np.clip(corners, 0, np.array([width - 1, height - 1] * 2))
     if (corners[:, 2:] < corners[:, :2]).any():
         raise DataError(f"{path}: expected xmin <= xmax and ymin <= ymax within {width} x {height}")
-    return corners + np.array([0, 0, 1, 1])
+    corners[:, 2:] += 1
+    return corners

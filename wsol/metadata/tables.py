@@ -251,7 +251,8 @@ def _compare(tables: Tables) -> None:
     if not tables.ids and (tables.folder / IDS).is_file():
         tables.bad(IDS, 0, "is empty")
     for file, table in others:
-        for id, line in tables.ids.items():
+        # Of an empty file it is said once that it is.
+        for id, line in tables.ids.items() if table else ():
             # An image whose line there is wrong was named already.
             if id not in table and id not in found:
                 tables.bad(IDS, line, f"{id!r} has no line in {file}", id)
