@@ -1,5 +1,6 @@
 """Do maps and metadata speak of the same images, of the same size, and of classes that there are?"""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -87,8 +88,9 @@ def _explained(strangers: list[str], without: list[str]) -> list[str]:
 def _change(ours: str, theirs: str) -> str:
     """What turns a map's id into that of the metadata, where it is something at its start or end."""
     for lacking, having, whole, part in (("maps", "metadata", theirs, ours), ("metadata", "maps", ours, theirs)):
-        start, found, end = whole.partition(part)
+        found = re.fullmatch(rf"(.*/)?{re.escape(part)}(\.[^/]*)?", whole)
         if found:
+            start, end = found.groups()
             more = [f"{start!r} before" if start else "", f"{end!r} at their end" if end else ""]
             return f"the ids of the {lacking} lack {' and '.join(filter(None, more))}, which those of the {having} have"
     return (

@@ -58,24 +58,29 @@ def read(
 def write(folder: Path, truths: Iterable[Truth]) -> None:
     """Write the four files; mask paths relative to `folder`. class_labels.txt only where all classes are known.
 
-    ValueError: no truths, boxes and masks mixed, or an id with a comma or a line break.
+    image_sizes.txt is empty where a size is not known, which only masks may have.
+
+    ValueError: no truths, boxes and masks mixed. UserError: an id with a comma or a line break.
     """
     truths = list(truths)
     masks = any(truth.masks for truth in truths)
     if not truths or any(bool(truth.masks) != masks or bool(len(truth.boxes)) == masks for truth in truths):
         raise ValueError("expected at least one image, and boxes of all or masks of all")
     if odd := [truth.id for truth in truths if set(truth.id) & set(",\r\n") or truth.id != truth.id.strip()]:
-        raise ValueError(f"ids with a comma, a line break or outer blanks cannot be written: {odd[:10]}")
+        raise UserError(f"ids with a comma, a line break or outer blanks cannot be written: {odd[:10]}")
+    known = all(min(truth.size) > 0 for truth in truths)
     located = [line for truth in truths for line in (_mask_lines(truth, folder) if masks else _box_lines(truth))]
     files = {
         IDS: [truth.id for truth in truths],
-        SIZES: [f"{truth.id},{truth.size[0]},{truth.size[1]}" for truth in truths],
+        SIZES: [f"{truth.id},{truth.size[0]},{truth.size[1]}" for truth in truths] if known else [],
         LOCALIZATION: located,
     }
     if all(truth.label is not None for truth in truths):
         files[LABELS] = [f"{truth.id},{truth.label}" for truth in truths]
+    else:
+        (Path(folder) / LABELS).unlink(missing_ok=True)
     for name, lines in files.items():
-        atomic.write_text(Path(folder) / name, "\n".join(lines) + "\n")
+        atomic.write_text(Path(folder) / name, "".join(f"{line}\n" for line in lines))
 
 
 def _truth(tables: Tables, id: str, root: Path) -> Truth:

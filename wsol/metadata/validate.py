@@ -29,14 +29,14 @@ def validate(
         raise UserError(f"{path} does not exist: expected a folder with {IDS}, {SIZES}, {LOCALIZATION}, {LABELS}")
     tables = scan(path)
     root = path if mask_root is None else Path(mask_root)
-    checked: dict[Path, str | None] = {}
+    checked: dict[tuple[Path, bool], str | None] = {}
     for id, entries in tables.masks.items():
         for mask, ignore, line in entries:
-            for name in filter(None, (mask, ignore)):
-                file = root / name
-                if file not in checked:
-                    checked[file] = _mask_fault(file, empty=name == ignore)
-                if fault := checked[file]:
+            for name, empty in ((mask, False), (ignore, True)):
+                key = root / name, empty
+                if name and key not in checked:
+                    checked[key] = _mask_fault(*key)
+                if name and (fault := checked[key]):
                     tables.bad(LOCALIZATION, line, fault, id)
     if image_root is not None:
         _check_images(tables, Path(image_root))
@@ -68,7 +68,7 @@ def _check_images(tables: Tables, root: Path) -> None:
             tables.bad(SIZES, tables.lines[SIZES, id], what, id)
 
 
-def _mask_fault(file: Path, *, empty: bool) -> str | None:
+def _mask_fault(file: Path, empty: bool) -> str | None:
     """Why a mask cannot be used; None where it can. empty: it may have no pixel."""
     from PIL import Image
 
