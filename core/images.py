@@ -24,13 +24,18 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     return result.contiguous(memory_format=torch.channels_last) if result.ndim == 4 else result
 
 
+def _as_it_is(image: Tensor) -> Tensor:
+    """Nothing; a function with a name travels to a process that is spawned."""
+    return image
+
+
 class Pictures:
     """Image files as tensors: each decoded when it is asked for, or all now and kept, for sets that fit in memory.
 
     Those that are kept are decoded by the process that makes this, so that processes that load data share them.
     """
 
-    def __init__(self, paths: Sequence[Path], prepare: Callable[[Tensor], Tensor] = lambda x: x, *, keep: bool) -> None:
+    def __init__(self, paths: Sequence[Path], prepare: Callable[[Tensor], Tensor] = _as_it_is, *, keep: bool) -> None:
         """paths: the files. prepare: uint8 [3, H, W] of a file to what is wanted. keep: decode all now."""
         self.paths, self.prepare = paths, prepare
         self.kept: list[Tensor] | None = [self._read(path) for path in paths] if keep else None

@@ -22,6 +22,7 @@ from core.lock import NAME as LOCK
 from core.lock import Lock
 
 CONFIG, RESULT, METRICS, PROGRESS = "config.json", "result.json", "metrics.jsonl", "progress.json"
+PARTS = "parts"  # a folder of what a stage has finished, for itself to go on from
 _log = logging.getLogger(__name__)
 _PROGRESS_EVERY = 0.5  # seconds: often enough for a bar, seldom enough to cost nothing
 
@@ -121,6 +122,7 @@ class Run:
         atomic.write_json(self.path(RESULT), result)
         for name in (PROGRESS, "checkpoint.pt", "checkpoint.previous.pt"):
             self.path(name).unlink(missing_ok=True)
+        shutil.rmtree(self.path(PARTS), ignore_errors=True)
         _sweep(self.folder)
         if self.lock is not None:
             self.lock.release()

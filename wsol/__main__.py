@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 def _run(argv: Sequence[str]) -> int:
     """Run one localization cell: score maps, boxes, accuracies."""
     from core.stage import main as stage_main
+    from eval.errors import EvalError
     from wsol.run import execute
     from wsol.stage import Localize
 
-    return stage_main("wsol", Localize, execute, argv, prog="python -m wsol run")
+    return stage_main("wsol", Localize, execute, argv, prog="python -m wsol run", errors=EvalError)
 
 
 def _evaluate(argv: Sequence[str]) -> int:

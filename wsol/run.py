@@ -1,14 +1,20 @@
-"""Run one localization cell: every image once, in batches; memory grows by a few hundred bytes an image.
+"""Run one localization cell: every image once, in batches, through the evaluator that also stands alone.
 
-boxes.json holds for each image {"id", "label", "predicted", "box", "threshold"}: `box` in pixels of the original image,
-x0, y0, x1, y1, half-open. Top-1 error, top-1 Loc and GT-known Loc are computed from what it holds.
+What remains of the maps is kept on disk, a part for every 512 images, so that memory does not grow with their number
+and a killed cell goes on after its last part. A map is looked at twice: with thresholds as fractions of its maximum for
+the CutMix paper's numbers, and min-max scaled for MaxBoxAcc and MaxBoxAccV2, as their paper defines them.
 
-N images, T thresholds, S = the crop's side in pixels.
+boxes.json holds for each image {"id", "label", "ranked", "box", "threshold"}: `ranked` the predicted classes, best
+first; `box` in pixels of the original image, x0, y0, x1, y1, half-open.
+
+N images, S = the crop's side in pixels.
 """
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,43 +28,45 @@ from core.data.records import ImageRecord
 from core.errors import UserError
 from core.images import normalize, to_tensor
 from core.loop import predict
+from core.run import PARTS
 from core.stage import Job, Metric, Outcome
-from eval.localization_old import best_ious, best_thresholds, box_iou, largest_box
-from wsol.geometry import Box
+from eval.localization.part import Part, examine
+from eval.localization.report import Report, report
+from eval.localization.settings import Scale, Settings
+from eval.localization.trace import to_image
+from eval.localization.truth import ScoreMap, Truth
 from wsol.stage import Localize
 
 _log = logging.getLogger(__name__)
-_IOU = 0.5  # must be exceeded; the paper's
+_PART = 512
+_RANKED = 5
+_PAPER, _CHOE = "cutmix", "choe"  # whose definition the thresholds of a part follow
+METRICS = {
+    "top1_loc": True, "top5_loc": True, "gtknown_loc": True, "maxboxacc": True, "maxboxacc_v2": True,
+    "top1_error": False,
+}  # fmt: skip
+"""What a cell's result holds, and whether higher is better."""
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """The crops of a split's images, with the index and the original size."""
+    """The crops of images, with the index and the original size."""
 
     config: Localize
     records: Sequence[ImageRecord]
+    first: int
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records) - self.first
 
     def sample(self, index: int) -> tuple[Tensor, int, tuple[int, int]]:
-        record = self.records[index]
+        record = self.records[self.first + index]
         image = read_rgb(record.path)
-        return to_tensor(self.config.geometry.prepare(image)), index, record.size or image.size
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one image gave."""
-
-    entry: dict[str, Any]
-    """Its entry of boxes.json."""
-    best: np.ndarray
-    """[T]: the best IoU of any component with any ground-truth box, at each threshold of MaxBoxAccV2."""
+        return to_tensor(self.config.geometry.prepare(image)), self.first + index, record.size or image.size
 
 
 def execute(config: Localize, job: Job) -> Outcome:
-    """Make the score maps, save boxes.json, and score."""
+    """Make the score maps, save what remains of them, score, save boxes.json."""
     if job.backbone is None:
         raise UserError("localization needs a classifier: --backbone RUN, FILE, timm:NAME or torchvision:NAME")
     records = config.data.records(job.root, config.split)
@@ -67,50 +75,103 @@ def execute(config: Localize, job: Job) -> Outcome:
     classes = len(config.data.classes(job.root))
     if loaded.spec.num_classes != classes:
         return _not_applicable(loaded.spec.num_classes, classes)
-    localizer = _Localizer(config, job, records, loaded)
-    found = predict(
-        job, loaded.model, samples=_Samples(config, records), collate=_collate, batch_size=config.batch_size,
-        step=localizer.step, phase="localize",
+    finished = Finished(job.run.path(PARTS), config)
+    localizer = _Localizer(config, job, records, loaded, finished)
+    predict(
+        job, loaded.model, samples=_Samples(config, records, finished.images()), collate=_collate,
+        batch_size=config.batch_size, step=localizer.step, phase="localize",
     )  # fmt: skip
-    entries = [one.entry for one in found]
+    localizer.flush()
+    entries = finished.entries()
     atomic.write_json(job.run.path("boxes.json"), entries)
-    return score(entries, records, np.stack([one.best for one in found]))
+    return outcome(entries, {name: finished.report(name) for name in finished.settings})
+
+
+class Finished:
+    """The parts of a cell that are on disk."""
+
+    def __init__(self, folder: Path, config: Localize) -> None:
+        self.folder = folder
+        scale: Scale = "minmax" if config.subtract_minimum else "max"
+        self.settings = {
+            _PAPER: Settings(threshold=config.threshold, scale=scale),
+            _CHOE: Settings(threshold=config.threshold, scale="minmax"),
+        }
+
+    def add(self, maps: Sequence[ScoreMap], truths: Sequence[Truth]) -> None:
+        """Score some maps and write a part. EvalError names an image whose map holds NaN or infinity."""
+        number, known = len(self._paths()), {truth.id: truth for truth in truths}
+        for name, settings in self.settings.items():
+            part = examine(maps, known, settings)
+            part.save(self.folder / f"{number:05}.{name}.npz")
+            if name == _PAPER:
+                boxes = _boxes(part, settings.threshold)
+        entries = [
+            {
+                "id": score_map.id,
+                "label": truth.label,
+                "ranked": list(score_map.ranked or ()),
+                "box": [round(value, 3) for value in box],
+                "threshold": self.settings[_PAPER].threshold,
+            }
+            for score_map, truth, box in zip(maps, truths, boxes, strict=True)
+        ]
+        atomic.write_json(self.folder / f"{number:05}.json", entries)  # the last of a part: it is finished
+
+    def images(self) -> int:
+        """How many images are done: the first ones of the split."""
+        return len(self.entries())
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The entries of boxes.json, in the order of the split."""
+        return [entry for path in self._paths() for entry in json.loads(path.read_text())]
+
+    def report(self, name: str) -> Report:
+        """The numbers by one of the two definitions."""
+
+        def parts() -> Iterator[Part]:
+            for number in range(len(self._paths())):
+                yield Part.load(self.folder / f"{number:05}.{name}.npz")
+
+        return report(parts, self.settings[name])
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.json"))
 
 
 class _Localizer:
-    """A network bound to its CAM."""
+    """A network bound to its CAM, and the maps of the part under way."""
 
-    def __init__(self, config: Localize, job: Job, records: Sequence[ImageRecord], loaded: backbone.Backbone) -> None:
+    def __init__(
+        self, config: Localize, job: Job, records: Sequence[ImageRecord], loaded: backbone.Backbone, finished: Finished
+    ) -> None:
         self.config, self.job, self.records, self.spec = config, job, records, loaded.spec
+        self.finished = finished
+        self.maps: list[ScoreMap] = []
+        self.truths: list[Truth] = []
         network = loaded.model.to(job.fabric.device).to(memory_format=torch.channels_last).eval()
         self.explain = config.cam.bind(network)
 
-    def step(self, _: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> list[Found]:
-        """Pixels [N, 3, S, S] uint8, indices [N] and original sizes [N, 2] -> what was found."""
+    def step(self, _: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> list[None]:
+        """Pixels [N, 3, S, S] uint8, indices [N] and original sizes [N, 2]: keep their maps, write a part when full."""
         pixels, indices, sizes = batch
-        labels = torch.tensor([self.records[i].label for i in indices.tolist()], device=pixels.device)
-        with self.job.fabric.autocast():
-            maps = self.explain(normalize(pixels, self.spec.mean, self.spec.std), lambda _: labels)
+        records = [self.records[i] for i in indices.tolist()]
+        labels = torch.tensor([record.label for record in records], device=pixels.device)
+        maps = self.explain(normalize(pixels, self.spec.mean, self.spec.std), lambda _: labels)
         scores = upsample(maps.scores, self.config.geometry.crop).cpu().numpy()
-        predicted = maps.logits.argmax(1).tolist()
-        rows = zip(scores, indices.tolist(), predicted, sizes.tolist(), strict=True)
-        return [self._found(score_map, self.records[i], guess, (w, h)) for score_map, i, guess, (w, h) in rows]
+        ranked = maps.logits.topk(min(_RANKED, maps.logits.shape[1])).indices.tolist()
+        for score_map, record, classes, (w, h) in zip(scores, records, ranked, sizes.tolist(), strict=True):
+            self.maps.append(ScoreMap(record.id, score_map, self.config.geometry.window((w, h)), classes))
+            self.truths.append(Truth(record.id, (w, h), np.array(record.boxes, np.float64), record.label))
+            if len(self.maps) == _PART:
+                self.flush()
+        return [None] * len(records)
 
-    def _found(self, score_map: np.ndarray, record: ImageRecord, predicted: int, size: tuple[int, int]) -> Found:
-        if not np.isfinite(score_map).all():
-            raise UserError(f"{record.id}: its score map holds NaN or infinity; are the backbone's weights finite?")
-        geometry = self.config.geometry
-        base = score_map - score_map.min() if self.config.subtract_minimum else score_map
-        x0, y0, x1, y1 = largest_box(base, self.config.threshold).tolist()
-        entry = {
-            "id": record.id,
-            "label": record.label,
-            "predicted": predicted,
-            "box": [round(value, 3) for value in geometry.to_image((x0, y0, x1, y1), size)],
-            "threshold": self.config.threshold,
-        }
-        truth = np.array([geometry.to_crop(box, size) for box in record.boxes])
-        return Found(entry, best_ious(score_map, truth))
+    def flush(self) -> None:
+        """Write what there is as a part."""
+        if self.maps:
+            self.finished.add(self.maps, self.truths)
+            self.maps, self.truths = [], []
 
 
 def upsample(scores: Tensor, side: int) -> Tensor:
@@ -118,28 +179,31 @@ def upsample(scores: Tensor, side: int) -> Tensor:
     return functional.interpolate(scores[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
 
 
-def score(entries: Sequence[dict[str, Any]], records: Sequence[ImageRecord], best: np.ndarray) -> Outcome:
-    """Score entries of boxes.json, in the order of ``records``, and best IoUs [N, T]."""
-    right = np.array([entry["predicted"] == record.label for entry, record in zip(entries, records, strict=True)])
-    ious = [_best_iou(entry["box"], record.boxes) for entry, record in zip(entries, records, strict=True)]
-    hit = np.array(ious) > _IOU
-    v2 = best_thresholds(best)
-    metrics = {
-        "top1_loc": 100.0 * float((hit & right).mean()),
-        "gtknown_loc": 100.0 * float(hit.mean()),
-        "maxboxacc_v2": v2.mean,
+def outcome(entries: Sequence[dict[str, Any]], reports: dict[str, Report]) -> Outcome:
+    """The metrics of entries of boxes.json and of the reports by both definitions."""
+    paper, choe = reports[_PAPER].measures, reports[_CHOE].measures
+    right = np.array([entry["ranked"][0] == entry["label"] for entry in entries])
+    values = {
+        "top1_loc": paper["top1_loc"].fixed.value,
+        "top5_loc": paper["top5_loc"].fixed.value if "top5_loc" in paper else None,
+        "gtknown_loc": paper["gt_known_loc"].fixed.value,
+        "maxboxacc": choe["max_box_acc_50"].best.value,
+        "maxboxacc_v2": choe["max_box_acc_v2"].best.value,
         "top1_error": 100.0 * float((~right).mean()),
     }
-    more = {
-        "maxboxacc_v2_per_iou": v2.per_iou,
-        "maxboxacc_v2_thresholds": v2.thresholds,
-        "mean_iou": float(np.mean(ious)),
-    }
-    return Outcome({name: Metric(value, "%", name != "top1_error") for name, value in metrics.items()}, more)
+    return Outcome(
+        {name: Metric(values[name], "%", higher) for name, higher in METRICS.items()},
+        {name: given.as_dict() for name, given in reports.items()},
+    )
 
 
-def _best_iou(box: Sequence[float], truth: Sequence[Box]) -> float:
-    return float(box_iou(np.array([box]), np.array(truth)).max())
+def _boxes(part: Part, threshold: float) -> list[list[float]]:
+    """The largest component's box of each image, in its pixels."""
+    boxes = part.largest.boxes[part.largest.at(threshold)].astype(np.float64)
+    return [
+        to_image(box[None], (shape[0], shape[1]), tuple(window), (size[0], size[1]))[0].tolist()
+        for box, shape, window, size in zip(boxes, part.shapes, part.windows, part.sizes, strict=True)
+    ]
 
 
 def _collate(samples: list[tuple[Tensor, int, tuple[int, int]]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -160,5 +224,4 @@ def _not_applicable(head: int, classes: int) -> Outcome:
     """A backbone that does not classify these classes has no map of them: the table shows why."""
     reason = f"head of {head} classes, the data has {classes}" if head else "no head"
     _log.warning("not applicable: %s", reason)
-    names = {"top1_loc": True, "gtknown_loc": True, "maxboxacc_v2": True, "top1_error": False}
-    return Outcome({name: Metric(None, "%", higher) for name, higher in names.items()}, {"reason": reason})
+    return Outcome({name: Metric(None, "%", higher) for name, higher in METRICS.items()}, {"reason": reason})

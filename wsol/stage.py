@@ -3,8 +3,8 @@
 Class of the map: the ground-truth class. GT-known Loc asks for it by name, and top-1 Loc counts an image only where the
 predicted class *is* the ground-truth one, so one map serves both. MaxBoxAccV2 also takes it, as wsolevaluation does.
 
-Boxes are compared in the pixels of the original image; see `wsol/geometry.py` for why the thresholds' boxes may be
-scored in the crop's pixels all the same. This module needs no torch; `wsol/run.py` does.
+Boxes are compared in the pixels of the original image; a map knows which of them it covers (`wsol/geometry.py`). This
+module needs no torch; `wsol/run.py` does.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Localize(Stage):
     """Take that fraction between the map's minimum and its maximum, rather than between zero and its maximum.
 
     The paper says ".15 of its maximum" and not whether maps are min-max scaled before; False is its wording.
-    MaxBoxAccV2 is always taken from min-max scaled maps, as its definition says.
+    MaxBoxAcc and MaxBoxAccV2 are always taken from min-max scaled maps, as their definition says.
     """
     batch_size: int = 64
     """Images in one forward pass."""
@@ -49,7 +49,7 @@ class Localize(Stage):
 
     def needs(self) -> tuple[Need, ...]:
         """The split that is localised."""
-        return (Need(self.data, self.split),)
+        return (Need(self.data, self.split, boxes=True),)
 
     def images(self, count: Callable[[Need], int]) -> int:
         """Every image once."""

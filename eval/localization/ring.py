@@ -22,20 +22,22 @@ class Rings:
     """[256] uint8: how many groups the neighbours in the mask form that are connected among themselves."""
     first: np.ndarray
     """[256, 4] uint8: one neighbour of each group; a new pixel is joined to the component of each."""
+    near: np.uint8
+    """The bits of the neighbours that a pixel can be joined to: where none is set, it founds a component."""
     gain: np.ndarray
     """[256] int64: area * 2**32 + euler, what the pixel adds to a component's area, in the units that a rule counts in,
     and to its Euler number (1 - holes): two sums in one, since this is added once a pixel."""
 
     @property
-    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The three, as compiled code takes them."""
-        return self.groups, self.first, self.gain
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.uint8]:
+        """As compiled code takes them."""
+        return self.groups, self.first, self.gain, self.near
 
 
 @cache
 def components() -> Rings:
     """8-connected components; area in pixels, Euler number not counted."""
-    return Rings(*_groups(8), np.full(256, 1 << 32))
+    return Rings(*_groups(8), np.uint8(0xFF), np.full(256, 1 << 32))
 
 
 @cache
@@ -48,13 +50,13 @@ def contours() -> Rings:
     others = [[bool(ring >> k & 1) + bool(ring >> (k + 1) & 1) + bool(ring >> (k + 2) % 8 & 1) for k in (0, 2, 4, 6)]
               for ring in range(256)]  # fmt: skip
     area = np.array([sum(n >= 2 for n in blocks) for blocks in others])
-    return Rings(*_groups(8), (area << 32) + _euler())
+    return Rings(*_groups(8), np.uint8(0xFF), (area << 32) + _euler())
 
 
 @cache
 def holes() -> Rings:
     """4-connected components of what is not in the mask."""
-    return Rings(*_groups(4), np.zeros(256, np.int64))
+    return Rings(*_groups(4), np.uint8(0x55), np.zeros(256, np.int64))
 
 
 def _groups(connectivity: int) -> tuple[np.ndarray, np.ndarray]:

@@ -34,36 +34,42 @@ COMPONENT = np.dtype(
 )
 
 
+def space(shape: Any, dtype: Any) -> Any:
+    """What `prepare` and `sweep` write into, for maps [H, W] of one shape and type of levels: made once."""
+    padded = (shape[0] + 2) * (shape[1] + 2)
+    arrays = np.zeros(padded, dtype), np.zeros(padded, np.uint8), np.empty(shape[0] * shape[1], np.int32)
+    return *arrays, np.zeros(padded, np.int32)
+
+
 @njit(nogil=True, cache=True)
-def prepare(levels: Any, count: int) -> Any:
-    """Levels [H, W] of 0..count-1, of a type that holds count -> (padded, ring, order, counts).
+def prepare(levels: Any, count: int, space: Any) -> Any:
+    """Levels [H, W] of 0..count-1, of a type that holds count -> (padded, ring, order, counts, label).
 
     padded: [(H + 2) * S] levels plus 1, the border 0. ring: the same shape, uint8, which neighbours join before a
     pixel. order: [H * W] int32, y << 16 | x of the pixels, brightest first, equals in raster order. counts: [L].
+    label: room for each pixel's component, the border's 0. All but counts lie in `space` and hold until the next call.
     """
     height, width = levels.shape
     row = width + 2
-    padded = np.zeros((height + 2) * row, levels.dtype)
+    padded, ring, order, label = space
     counts = np.zeros(count, np.int32)
     for y in range(height):
         inside = padded[(y + 1) * row + 1 : (y + 2) * row - 1]
         for x in range(width):
             inside[x] = levels[y, x] + 1
             counts[_INDEX(levels[y, x])] += 1
-    ring = np.zeros((height + 2) * row, np.uint8)
     for y in range(height):
         _rings(padded, ring, (y + 1) * row + 1, row, width)
     start = np.zeros(count, np.int32)
     for level in range(count - 2, -1, -1):
         start[level] = start[level + 1] + counts[level + 1]
-    order = np.empty(height * width, np.int32)
     for y in range(height):
         for x in range(width):
             mine = _INDEX(levels[y, x])
             at = start[mine]
             order[_INDEX(at)] = y << 16 | x
             start[mine] = at + 1
-    return padded, ring, order, counts
+    return padded, ring, order, counts, label
 
 
 @njit(nogil=True, cache=True)
@@ -96,13 +102,19 @@ def _rings(padded: Any, ring: Any, begin: int, row: int, width: int) -> None:
         out[x] = bits
 
 
-def inverted(padded: Any, ring: Any, order: Any, counts: Any) -> Any:
+@njit(nogil=True, cache=True)
+def inverted(padded: Any, ring: Any, order: Any, counts: Any, label: Any) -> Any:
     """What `prepare` would give for the map upside down, where the darkest pixels join first and the border before all.
 
-    Equal pixels join in the opposite order, so a neighbour has joined before exactly where it had not. `sweep` needs
-    `padded` for a largest component only, which is not asked for here.
+    In place. Equal pixels join in the opposite order, so a neighbour has joined before exactly where it had not.
+    `sweep` needs `padded` for a largest component only, which is not asked for here.
     """
-    return padded, ~ring, order[::-1].copy(), counts[::-1].copy()
+    for place in range(len(ring)):
+        ring[place] = ~ring[place]
+    last = len(order) - 1
+    for position in range(len(order) // 2):
+        order[position], order[last - position] = order[last - position], order[position]
+    return padded, ring, order, counts[::-1].copy(), label
 
 
 @njit(nogil=True, cache=True)
@@ -266,9 +278,9 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
     """Every component at every level.
 
     Args:
-        prepared: (padded, ring, order, counts) from `prepare`.
+        prepared: from `prepare`.
         shape: (H, W).
-        rings: the three tables of `Rings`.
+        rings: `Rings.tables`.
         truth: [G, 4] float64 boxes in map pixels, half-open.
         clip: [4] float64, what boxes are clipped to before they are compared.
         rule: which component is the largest. NO_LARGEST: what is beyond the map's border counts as a component that
@@ -279,14 +291,14 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
         (boxes [L, 4] int32, iou [L], best [L]): at each level, of the mask of that level and the brighter ones, the
         largest component's box and its IoU, and the best IoU of any component.
     """
-    padded, ring, order, counts = prepared
-    groups, firsts, gain = rings
+    padded, ring, order, counts, label = prepared
+    groups, firsts, gain, near = rings
     row, levels = shape[1] + 2, len(counts)
     steps = np.array([-row, -row + 1, 1, row + 1, row, row - 1, -1, -row - 1])
+    step = np.array([steps[first] for first in firsts[:, 0]])
     founded = 1
     for bits in ring:
-        founded += groups[bits] == 0  # the border's too: a few too many
-    label = np.zeros(len(padded), np.int32)
+        founded += (bits & near) == 0  # the border's too: a few too many
     parent = np.arange(founded)
     components = np.zeros(founded, COMPONENT)
     components[0].shape, components[0].since = (1 << 62 if rule == NO_LARGEST else 0), levels - 1
@@ -309,7 +321,10 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
                 changed[touched] = here
                 touched += 1
             else:
-                here = root(parent, label[_INDEX(place + steps[firsts[bits, 0]])])
+                here = root(parent, label[_INDEX(place + step[bits])])
+                if rule == NO_LARGEST and here == 0 and groups[bits] == 1:
+                    label[_INDEX(place)] = 0  # most pixels join the outside, and nothing is asked of it
+                    continue
                 touched = _touch(components, here, level, table, changed, touched)
                 for group in range(1, groups[bits]):
                     other = root(parent, label[place + steps[firsts[bits, group]]])

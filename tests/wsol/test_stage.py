@@ -1,6 +1,7 @@
 """The localization stage: hand-made maps give the expected boxes and scores; what it refuses; its command."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,16 +18,17 @@ from core import backbone
 from core.config import CHECKOUT, CONFIGS, load
 from core.data.cub import CUB
 from core.data.imagenet import ImageNet
-from core.data.records import ImageRecord
 from core.errors import UserError
 from core.stage import Job
+from eval.errors import EvalError
+from eval.localization.truth import ScoreMap, Truth
 from tests.core.networks import TINY_SPEC, job
 from tests.data import layouts
 from wsol.__main__ import main
 from wsol.cam.base import CAM, Maps
 from wsol.cam.cam import WeightCAM
 from wsol.geometry import Geometry
-from wsol.run import execute, score, upsample
+from wsol.run import Finished, execute, outcome, upsample
 from wsol.stage import Localize
 
 CONFIG = """
@@ -70,15 +72,14 @@ def _job(root: Path, config: Localize, source: str = "two.safetensors") -> Job:
 
 def test_a_drawn_map_gives_its_box_in_original_pixels_and_the_class_must_be_right(root: Path) -> None:
     config = _config()
-    outcome = execute(config, _job(root, config))
+    found = execute(config, _job(root, config))
     entries = json.loads((root / "run/boxes.json").read_text())
     assert [entry["label"] for entry in entries] == [0, 0, 1, 1]
-    assert {entry["predicted"] for entry in entries} == {0}
+    assert {tuple(entry["ranked"]) for entry in entries} == {(0, 1)}
     # Columns 1 to 5 and rows 2 to 4 of 8 are x 1/8 to 6/8 of 48 and y 2/8 to 5/8 of 32.
     assert all(entry["box"] == [6.0, 8.0, 36.0, 20.0] for entry in entries)
-    values = {name: metric.value for name, metric in outcome.metrics.items()}
+    values = {name: metric.value for name, metric in found.metrics.items()}
     # Intersection with (3, 2, 33, 22): 27 x 12 = 324; union 360 + 600 - 324 = 636; IoU .509.
-    assert outcome.more["mean_iou"] == pytest.approx(324 / 636)
     assert values["gtknown_loc"] == 100.0
     assert values["top1_loc"] == values["top1_error"] == 50.0
     assert values["maxboxacc_v2"] == pytest.approx((100 + 100 + 0) / 3)
@@ -94,6 +95,7 @@ def test_a_box_in_a_centre_crop_is_mapped_back(root: Path) -> None:
 def test_the_minimum_is_subtracted_only_when_asked(root: Path) -> None:
     # Background 2 of 10 is above .15 x 10: the whole map; above the minimum it is nothing.
     for subtract, expected in ((False, [0, 0, 48, 32]), (True, [6, 8, 36, 20])):
+        shutil.rmtree(root / "run", ignore_errors=True)
         config = _config(cam=Drawn(low=2.0), subtract_minimum=subtract)
         execute(config, _job(root, config))
         assert json.loads((root / "run/boxes.json").read_text())[0]["box"] == expected
@@ -119,17 +121,54 @@ def test_the_map_asked_for_is_the_ground_truth_classs(root: Path) -> None:
     assert asked == [0, 0, 1, 1]
 
 
-def test_scores_follow_from_what_is_saved() -> None:
-    records = [
-        ImageRecord(str(i), Path(), label, ((0.0, 0.0, 10.0, 10.0), (50.0, 50.0, 60.0, 60.0)))
-        for i, label in enumerate([0, 1, 1])
-    ]
-    boxes = [[50, 50, 60, 59], [0, 0, 10, 5], [0, 0, 10, 6]]  # IoU .9 with the second box, .5 (not above), .6
-    entries = [{"predicted": p, "box": box} for p, box in zip([0, 1, 0], boxes, strict=True)]
-    values = {name: metric.value for name, metric in score(entries, records, np.zeros((3, 100))).metrics.items()}
+def test_the_numbers_by_hand(root: Path) -> None:
+    """Maps of 10 x 10 over images of 10 x 10; IoU .9 with the second box, .5 (not above), .6."""
+    finished = Finished(root / "parts", _config())
+    boxes = np.array([[0.0, 0, 10, 10], [20, 20, 30, 30]])
+    for name, label, guess, (x0, y0, x1, y1) in (
+        ("a", 0, 0, (20, 20, 30, 29)), ("b", 1, 1, (0, 0, 10, 5)), ("c", 1, 0, (0, 0, 10, 6)),
+    ):  # fmt: skip
+        score_map = np.zeros((30, 30), np.float32)
+        score_map[y0:y1, x0:x1] = 1
+        finished.add([ScoreMap(name, score_map, None, [guess])], [Truth(name, (30, 30), boxes, label)])
+    values, more = _values(finished)
     assert values["gtknown_loc"] == pytest.approx(200 / 3)
     assert values["top1_loc"] == pytest.approx(100 / 3)
     assert values["top1_error"] == pytest.approx(100 / 3)
+    assert values["top5_loc"] is None
+    assert values["maxboxacc"] == 100.0  # at least .5
+    assert values["maxboxacc_v2"] == pytest.approx((100 + 100 + 100 / 3) / 3)
+    assert more["choe"]["measures"]["max_box_acc_v2_70"]["best"]["value"] == pytest.approx(100 / 3)
+
+
+def _values(finished: Finished) -> tuple[dict[str, float | None], dict[str, Any]]:
+    found = outcome(finished.entries(), {name: finished.report(name) for name in finished.settings})
+    return {name: metric.value for name, metric in found.metrics.items()}, found.more
+
+
+def test_a_cell_that_was_killed_goes_on_after_its_last_part(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsol.run._PART", 2)
+    config = _config()
+    whole = execute(config, _job(root, config))
+    parts = root / "run" / "parts"
+    (parts / "00001.json").unlink()  # as if it had been killed while it wrote the second part, with half a file
+    (parts / "00001.choe.npz").write_bytes(b"PK")
+    seen: list[int] = []
+
+    @dataclass(frozen=True)
+    class Counting(Drawn):
+        def bind(self, network: nn.Module) -> Callable[[Tensor, Any], Maps]:
+            inner = Drawn().bind(network)
+
+            def explain(images: Tensor, choose: Any) -> Maps:
+                seen.append(len(images))
+                return inner(images, choose)
+
+            return explain
+
+    again = execute(_config(cam=Counting()), _job(root, config))
+    assert sum(seen) == 2
+    assert again == whole
 
 
 def test_upsampled_cells_tile_the_crop() -> None:
@@ -159,15 +198,15 @@ def test_a_head_of_other_classes_has_no_number_but_a_reason(root: Path, classes:
     spec = replace(TINY_SPEC, num_classes=classes)
     backbone.save(root / "other.safetensors", backbone.build(spec), spec)
     config = _config(cam=WeightCAM(), geometry=Geometry(36, 32))
-    outcome = execute(config, _job(root, config, "other.safetensors"))
-    assert {metric.value for metric in outcome.metrics.values()} == {None}
-    assert outcome.more["reason"] == reason
+    found = execute(config, _job(root, config, "other.safetensors"))
+    assert {metric.value for metric in found.metrics.values()} == {None}
+    assert found.more["reason"] == reason
     assert not (root / "run/boxes.json").exists()
 
 
 def test_weights_that_are_not_finite_are_named_by_image(root: Path) -> None:
     config = _config(cam=Drawn(low=float("nan")))
-    with pytest.raises(UserError, match=r"Bird_0002\.jpg: its score map holds NaN"):
+    with pytest.raises(EvalError, match=r"Bird_0002\.jpg: the score map holds NaN"):
         execute(config, _job(root, config))
 
 
