@@ -48,6 +48,7 @@ class Tracer:
         if settings.geometry == "compat":
             assert settings.levels != "exact"
             self._grid = np.arange(0, 1, 1 / settings.levels)
+            self._known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, score_map: np.ndarray, truth: Truth, window: Window | None = None) -> tuple[Runs, Runs]:
         """The runs of the largest component, with boxes in map pixels, and of any component, without.
@@ -96,24 +97,35 @@ class Tracer:
         if window is not None and tuple(window) != (0, 0, *truth.size):
             raise EvalError(f"{truth.id}: compat knows maps of the whole image {truth.size} only, this covers {window}")
         eight = _eight_bit(values, truth.id)
-        peak = int(eight.max())
+        ranks, at = self._ranks(int(eight.max()))
         known = _compat_truth(truth)
+        if not len(at):
+            box = np.array([[0, 0, 1, 1]], np.int32)
+            alone = np.full(len(self._grid), _plain_iou(box[0], known))
+            return _Steps(self._grid, box.repeat(len(alone), axis=0), alone, alone)
         clip = np.array([0, 0, *values.shape[::-1]], np.float64)
-        prepared = tree.prepare(eight, 256, self._space(eight))
+        found, count = levels.looked_up(eight, ranks), int(at[-1]) + 1
+        prepared = tree.prepare(found, count, self._space(found))
         boxes, iou, best = tree.sweep(
             prepared, values.shape, ring.contours().tables, known, clip, tree.LARGEST_CONTOUR, 0, 1
         )
         outlines = tree.sweep(
             tree.inverted(*prepared), values.shape, ring.holes().tables, known, clip, tree.NO_LARGEST, 1, 1
         )[2]
-        best[1:] = np.maximum(best[1:], outlines[:0:-1])  # what is below level l: levels 256 - l on of the inverted map
+        best[1:] = np.maximum(best[1:], outlines[:0:-1])  # what is below level l: levels L - l on of the inverted map
         boxes[:, 2:] = np.minimum(boxes[:, 2:] + 1, values.shape[::-1])
-        at = np.floor(self._grid * peak).astype(np.int64) + 1
-        if not peak:
-            box = np.array([[0, 0, 1, 1]], np.int32)
-            alone = np.full(len(at), _plain_iou(box[0], known))
-            return _Steps(self._grid, box.repeat(len(at), axis=0), alone, alone)
         return _Steps(self._grid, boxes[at], iou[at], best[at])
+
+    def _ranks(self, peak: int) -> tuple[np.ndarray, np.ndarray]:
+        """For 8-bit maps with this maximum: a value's level [256], and the level of each threshold [T]; 0: no level.
+
+        Values that no threshold tells apart have one level: at intervals of .01 two fifths of the levels are left.
+        """
+        if peak not in self._known:
+            lowest, at = np.unique(np.floor(self._grid * peak).astype(np.int64) + 1, return_inverse=True)
+            ranks = np.searchsorted(lowest, np.arange(256), side="right").astype(np.uint16)
+            self._known[peak] = ranks, (at + 1 if peak else at[:0])
+        return self._known[peak]
 
 
 def to_map(boxes: np.ndarray, shape: tuple[int, ...], window: Window) -> np.ndarray:
@@ -139,11 +151,12 @@ def _clipped(boxes: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 
 def _eight_bit(values: np.ndarray, name: str) -> np.ndarray:
-    """As wsolevaluation has it; an 8-bit map is taken as the map divided by 255."""
-    floats = values / 255.0 if values.dtype == np.uint8 else values.astype(np.float64)
-    if floats.min() < 0 or floats.max() > 1:
-        raise EvalError(f"{name}: compat expects values from 0 to 1, came {floats.min():g} to {floats.max():g}")
-    return (floats * 255).astype(np.uint16)  # room for one more than 255: see `prepare`
+    """As wsolevaluation has it; an 8-bit map is one that was divided by 255, which multiplying undoes to the bit."""
+    if values.dtype == np.uint8:
+        return values
+    if values.min() < 0 or values.max() > 1:
+        raise EvalError(f"{name}: compat expects values from 0 to 1, came {values.min():g} to {values.max():g}")
+    return (values.astype(np.float64) * 255).astype(np.uint8)
 
 
 def _compat_truth(truth: Truth) -> np.ndarray:
