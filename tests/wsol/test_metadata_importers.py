@@ -147,6 +147,18 @@ def test_coco_masks_are_written_as_images(tmp_path: Path, capsys: pytest.Capture
     assert validate(out) == []
 
 
+def test_coco_run_lengths_as_text_are_read(tmp_path: Path) -> None:
+    from pycocotools import mask as coder
+
+    pixels = np.zeros((8, 10), np.uint8, order="F")
+    pixels[1:4, 2:4] = 1
+    encoded = coder.encode(pixels)
+    shape = {"counts": encoded["counts"].decode(), "size": [8, 10]}
+    instances(tmp_path, annotations=[annotation(8, 1, 17, [2, 1, 2, 3], shape)])
+    (truth,) = coco.read(tmp_path, masks=tmp_path / "masks")
+    np.testing.assert_array_equal(np.array(Image.open(truth.masks[0])), pixels * 255)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

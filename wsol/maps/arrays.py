@@ -79,7 +79,7 @@ class Packed:
         self._process = os.getpid()
         try:
             self._stream = zipfile.ZipFile(self._path).open(self._name)  # noqa: SIM115  (kept open from map to map)
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, KeyError) as error:
             raise UserError(f"{self._where} is damaged ({error})") from error
         return self._read(size)
 

@@ -4,7 +4,6 @@ Only `ids` [n] and `maps` [n, H, W] are needed, so that `numpy.savez(path, ids=i
 float32 or 8-bit maps as well. Without `crc` the whole array is held against its checksum when the source is opened.
 """
 
-import zlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -16,7 +15,7 @@ from core.errors import UserError
 from eval.localization.truth import ScoreMap
 from wsol.maps.arrays import stack_of
 from wsol.maps.folders import digest
-from wsol.maps.npy import Handle, parse
+from wsol.maps.npy import Handle, checksum, parse
 from wsol.maps.source import Source
 from wsol.maps.zipped import Member, members, unpack
 
@@ -38,7 +37,8 @@ class Bundle:
         self.path = path
         self.handle = handle = Handle(path)
         there = {member.name.removesuffix(".npy"): member for member in members(path)}
-        if missing := sorted(_NEEDS - there.keys()):
+        # `crc` says that it is one of ours, which have all.
+        if missing := sorted((_NEEDS | _KINDS.keys() if "crc" in there else _NEEDS) - there.keys()):
             names = ", ".join(there) or "none"
             raise UserError(f"{path}: has no array {', '.join(missing)}; arrays there are: {names}")
         self.ids = _ids(_array(handle, there["ids"]), f"{path}: member 'ids'")
@@ -57,7 +57,7 @@ class Bundle:
         """One map. UserError: damaged."""
         values = self._maps[place]
         crc, window, ranked = (self._more.get(name) for name in ("crc", "windows", "ranked"))
-        if crc is not None and zlib.crc32(np.ascontiguousarray(values).data) != crc[place]:
+        if crc is not None and checksum(values) != crc[place]:
             raise UserError(f"{self.path}: the map of {self.ids[place]!r} is damaged (its checksum differs)")
         return ScoreMap(
             self.ids[place],

@@ -18,9 +18,12 @@ _SUFFIXES = (".npy", ".npz")
 def map_files(folder: Path) -> list[str]:
     """Sorted paths below `folder` of its .npy files, or of its .npz files; hidden ones are left out.
 
-    UserError: there is none, or there are both kinds.
+    UserError: there is none, there are both kinds, or a folder cannot be read.
     """
-    found = sorted(_walk(str(folder), ""))
+    try:
+        found = sorted(_walk(str(folder), ""))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
     kinds = {name[-4:] for name in found}
     if not found:
         raise UserError(f"{folder}: expected .npy or .npz files in it or below, there is none")

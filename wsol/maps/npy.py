@@ -7,6 +7,7 @@ time, so it is parsed once.
 import io
 import math
 import os
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ class Handle:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: io.FileIO | None = None
-        self._process = 0
+        self._process = self._size = 0
 
     def read(self, offset: int, size: int) -> np.ndarray:
         """[size] uint8, writable and aligned. UserError names the file: it cannot be read, or ends before."""
@@ -51,6 +52,9 @@ class Handle:
             if self._file is None or self._process != os.getpid():
                 self.close()
                 self._file, self._process = io.FileIO(self.path), os.getpid()
+                self._size = os.fstat(self._file.fileno()).st_size
+            if offset + size > self._size:  # a damaged header may ask for more than there is memory
+                raise UserError(f"{self.path}: truncated, expected at least {offset + size} bytes, came {self._size}")
             self._file.seek(offset)
             return _fill(self._file, size, str(self.path))
         except OSError as error:
@@ -66,7 +70,7 @@ class Handle:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_file": None, "_process": 0}
+        return {"path": self.path, "_file": None, "_process": 0, "_size": 0}
 
 
 def read_file(path: str) -> np.ndarray:
@@ -100,6 +104,11 @@ def native(array: np.ndarray) -> np.ndarray:
     return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
 
 
+def checksum(values: np.ndarray) -> int:
+    """CRC-32 of an array's bytes, begun with what a header would say of them."""
+    return zlib.crc32(np.ascontiguousarray(values).data, zlib.crc32(f"{values.dtype.str} {values.shape}".encode()))
+
+
 def layout(data: np.ndarray, where: str) -> Layout:
     """The header that [B] uint8 begin with. UserError: not .npy, or an array of objects, which would be a pickle."""
     start = data[:12].tobytes()
@@ -109,8 +118,10 @@ def layout(data: np.ndarray, where: str) -> Layout:
     size = 12 + int.from_bytes(start[8:12], "little") if wide else 10 + int.from_bytes(start[8:10], "little")
     try:
         found = _parse_header(data[:size].tobytes())
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+    except Exception as error:  # numpy's parser lets through what Python's tokenizer and evaluator raise
         raise UserError(f"{where}: damaged header of a .npy array ({str(error)[:100]})") from error
+    if any(length < 0 for length in found.shape):
+        raise UserError(f"{where}: damaged header of a .npy array (shape {found.shape})")
     if found.dtype.hasobject or found.dtype.names or not found.dtype.itemsize:
         raise UserError(
             f"{where}: holds Python objects or records ({found.dtype}), which are never unpickled here; expected an "

@@ -2,11 +2,10 @@
 
 A shard holds `ids` [n], `maps` [n, H, W] float16, `windows` [n, 4] (what part of the image a map covers), `sizes`
 [n, 2] (the image's width and height), `ranked` [n, K] (the classifier's classes, best first) and `crc` [n] (each map's
-CRC-32). Letters: n maps in a shard, H rows, W columns, K classes.
+`npy.checksum`). Letters: n maps in a shard, H rows, W columns, K classes.
 """
 
 import json
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ import numpy as np
 from core import atomic
 from core.errors import UserError
 from wsol.maps.bundles import Bundle
+from wsol.maps.npy import checksum
 
 SETTINGS = "settings.json"
 FOLDER = "shards"
@@ -94,7 +94,7 @@ class ShardWriter:
             "windows": np.array(windows, np.float64),
             "sizes": np.array(sizes, np.int32),
             "ranked": np.array(ranked, np.int32),
-            "crc": np.array([zlib.crc32(np.ascontiguousarray(one).data) for one in maps], np.uint32),
+            "crc": np.array([checksum(one) for one in maps], np.uint32),
             "maps": np.stack(maps),
         }
         with atomic.replacing(self._folder / f"{self._number:05d}.npz") as temporary, temporary.open("wb") as file:

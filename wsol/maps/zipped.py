@@ -18,6 +18,8 @@ from wsol.maps.folders import digest
 from wsol.maps.npy import Handle, parse
 from wsol.maps.source import Source
 
+_MOST_PACKED = 1032  # bytes that one byte of deflate's can stand for
+_UTF8 = 0x800
 _LOCAL = struct.Struct("<4s22xHH")  # signature, ..., lengths of the name and of the extra field
 
 
@@ -33,6 +35,8 @@ class Member(NamedTuple):
     """Bytes when unpacked."""
     method: int
     crc: int
+    raw: bytes
+    """The name as the archive spells it."""
 
 
 def members(path: Path) -> list[Member]:
@@ -46,22 +50,25 @@ def members(path: Path) -> list[Member]:
     for entry in entries:
         # macOS adds a hidden file for each file that it packs.
         hidden = entry.filename.startswith("__MACOSX/") or entry.filename.rpartition("/")[2].startswith(".")
-        if entry.is_dir() or hidden or not entry.filename.endswith(".npy"):
+        if hidden or not entry.filename.endswith(".npy"):
             continue
         if entry.flag_bits & 1:
             raise UserError(f"{path}: member {entry.filename!r} is encrypted")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(f"{path}: member {entry.filename!r}: expected it stored or deflated, pack it again")
         place = entry.header_offset, entry.compress_size, entry.file_size, entry.compress_type, entry.CRC
-        found.append(Member(entry.filename, *place))
+        raw = entry.orig_filename.encode("utf-8" if entry.flag_bits & _UTF8 else "cp437")
+        found.append(Member(entry.filename, *place, raw))
     return sorted(found, key=lambda member: member.offset)
 
 
 def start_of(handle: Handle, member: Member) -> int:
     """Offset of a member's first byte. UserError names it: there is no local header."""
-    signature, name, extra = _LOCAL.unpack(handle.read(member.offset, _LOCAL.size).data)
-    if signature != b"PK\x03\x04":
-        raise UserError(f"{handle.path}: member {member.name!r} is damaged (no local header where the list says)")
+    header = handle.read(member.offset, _LOCAL.size + len(member.raw)).tobytes()
+    signature, name, extra = _LOCAL.unpack_from(header)
+    # zipfile holds the two names against each other, too: a checksum does not cover them.
+    if signature != b"PK\x03\x04" or header[_LOCAL.size :] != member.raw or name != len(member.raw):
+        raise UserError(f"{handle.path}: member {member.name!r} is damaged (its own header differs from the list)")
     return member.offset + _LOCAL.size + int(name) + int(extra)
 
 
@@ -70,6 +77,8 @@ def unpack(handle: Handle, member: Member) -> np.ndarray:
     where = f"{handle.path}: member {member.name!r}"
     data = handle.read(start_of(handle, member), member.stored)
     if member.method == zipfile.ZIP_DEFLATED:
+        if member.size > _MOST_PACKED * (member.stored + 1):  # a damaged or hostile list: do not ask for that memory
+            raise UserError(f"{where} is damaged (it cannot unpack to {member.size} bytes)")
         try:
             plain = bytearray(zlib.decompress(data.data, -zlib.MAX_WBITS, max(member.size, 1)))
         except zlib.error as error:

@@ -7,6 +7,7 @@ the places of the category ids when sorted, 0 to 79.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,9 @@ def _mask(annotation: Mapping[str, Any], size: tuple[int, int], path: Path) -> n
         # Polygons, run lengths as numbers, or as COCO's own text.
         packed = isinstance(shape, dict) and isinstance(shape.get("counts"), str)
         encoded = shape if packed else coder.frPyObjects(shape, height, width)
-        found = coder.decode(coder.merge(encoded) if isinstance(encoded, list) else encoded)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools speaks to numpy 1
+            found = coder.decode(coder.merge(encoded) if isinstance(encoded, list) else encoded)
     except Exception as error:
         raise DataError(f"{path}: annotation {annotation.get('id')}: cannot read its segmentation ({error})") from error
     if found.shape != (height, width):
