@@ -33,10 +33,14 @@ def test_parts_stay_until_the_result_is_there(tmp_path: Path) -> None:
     begin(tmp_path)
     assert (tmp_path / "parts/a.npz").is_file()
     assert finished(tmp_path, THIS, ()) is None
+    (tmp_path / ".per_image.csv.123.tmp").touch()  # a kill in the middle of writing
     begin(tmp_path, resume=True, finish=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [CONFIG, RESULT]
     assert finished(tmp_path, THIS, ()) == {"answer": 42}
     assert finished(tmp_path, THIS, ("per_image.csv",)) is None  # asked for, and not there
+    begin(tmp_path)
+    (tmp_path / "per_image.csv").touch()
+    assert finished(tmp_path, THIS, ("per_image.csv",)) is None  # killed while it made them
 
 
 @pytest.mark.parametrize("finish", [False, True])

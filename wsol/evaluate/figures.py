@@ -7,7 +7,7 @@ from eval.localization.measures import PixelScores
 from eval.localization.report import Report
 from eval.localization.rows import Row
 from eval.localization.truth import ScoreMap
-from wsol.evaluate import gallery
+from wsol.evaluate import gallery, table
 from wsol.evaluate.gallery import Entry
 from wsol.evaluate.inputs import Split
 
@@ -15,8 +15,7 @@ from wsol.evaluate.inputs import Split
 def write(folder: Path, reports: Mapping[str, Report], split: Split, images: Path | None) -> None:
     """Write all figures of every geometry: curves_GEOMETRY.png, iou_GEOMETRY.png, hits_GEOMETRY.png, misses_...
 
-    Raises:
-        EvalError: an image below `images` cannot be read.
+    With masks: precision_GEOMETRY.png. Without boxes that one alone.
     """
     folder.mkdir(exist_ok=True)
     for name, report in reports.items():
@@ -38,7 +37,9 @@ def curves(path: Path, report: Report) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for name, values in report.curves.items():
-        (line,) = axes.plot(report.thresholds, values, label=name, linewidth=1)
+        # V2 often lies on V1: dashes show both
+        style = "--" if "_v2_" in name else "-"
+        (line,) = axes.plot(report.thresholds, values, style, label=table.title(name), linewidth=1)
         best = report.measures[name].best
         if best.threshold is not None:
             axes.plot([best.threshold], [best.value], "o", color=line.get_color(), markersize=4)

@@ -45,6 +45,7 @@ def finished(path: Path, config: dict[str, Any], files: tuple[str, ...]) -> dict
         return None
     if _read(path / CONFIG)["code"] != config["code"]:
         return None
+    shutil.rmtree(path / PARTS, ignore_errors=True)  # where a kill came between the result and their end
     return _read(path / RESULT)
 
 
@@ -70,8 +71,10 @@ def opened(path: Path, config: dict[str, Any], *, resume: bool, out: TextIO) -> 
         _check(path, config)
         if (path / CONFIG).is_file() and _read(path / CONFIG)["code"] != config["code"]:
             out.write(f"{path}: made by another version of the evaluator; begun anew\n")
-            (path / RESULT).unlink(missing_ok=True)
             shutil.rmtree(path / PARTS, ignore_errors=True)
+        (path / RESULT).unlink(missing_ok=True)  # it would say that files are there which are made only now
+        for left in path.glob(f".*{atomic.SUFFIX}"):  # by a call that was killed as it wrote
+            left.unlink(missing_ok=True)
         atomic.write_json(path / CONFIG, config)
         yield Folder(path)
     finally:

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.errors import EvalError
 from eval.localization.truth import ScoreMap, Truth
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def choose(found: Iterable[tuple[str, bool]], each: int = 12) -> tuple[list[str]
 
 
 def draw(path: Path, title: str, entries: Sequence[Entry], images: Path | None) -> None:
-    """Write a PNG of all entries. EvalError: an image below `images` cannot be read."""
+    """Write a PNG of all entries; one whose image is not below `images` shows the map alone, and says so."""
     from matplotlib.figure import Figure
 
     rows = -(-len(entries) // _COLUMNS)
@@ -61,16 +60,18 @@ def draw(path: Path, title: str, entries: Sequence[Entry], images: Path | None) 
 def _draw(axes: "Axes", entry: Entry, images: Path | None) -> None:
     width, height = entry.truth.size
     x0, y0, x1, y1 = entry.score_map.window or (0, 0, width, height)
-    if images is not None:
-        axes.imshow(_image(images, entry.truth.id), extent=(0, width, height, 0))
+    image = _image(images, entry.truth.id) if images is not None else None
+    if image is not None:
+        axes.imshow(image, extent=(0, width, height, 0))
     values = np.asarray(entry.score_map.values, dtype=np.float32)
-    axes.imshow(values, extent=(x0, x1, y1, y0), cmap="viridis", alpha=0.5 if images is not None else 1.0)
+    axes.imshow(values, extent=(x0, x1, y1, y0), cmap="viridis", alpha=0.5 if image is not None else 1.0)
     for known in entry.truth.boxes:
         _outline(axes, known, _KNOWN)
     _outline(axes, entry.box, _PREDICTED)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
-    axes.set_title(f"{entry.truth.id[-24:]}\nIoU {entry.iou:.2f}", fontsize=7)
+    lacking = " (no image)" if images is not None and image is None else ""
+    axes.set_title(f"{entry.truth.id[-24:]}\nIoU {entry.iou:.2f}{lacking}", fontsize=7)
 
 
 def _outline(axes: "Axes", box: Sequence[float] | np.ndarray, colour: str) -> None:
@@ -80,16 +81,16 @@ def _outline(axes: "Axes", box: Sequence[float] | np.ndarray, colour: str) -> No
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.5))
 
 
-def _image(folder: Path, name: str) -> Any:
-    """The pixels of an image, small enough for a gallery."""
+def _image(folder: Path, name: str) -> np.ndarray | None:
+    """The pixels of an image, small enough for a gallery; None where there is none that can be read."""
     from PIL import Image
 
     path = next((folder / f"{name}{suffix}" for suffix in _SUFFIXES if (folder / f"{name}{suffix}").is_file()), None)
     if path is None:
-        raise EvalError(f"--images {folder}: expected the image {name} (or with {', '.join(_SUFFIXES[1:])})")
+        return None
     try:
         with Image.open(path) as image:
             image.draft("RGB", (400, 400))
             return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise EvalError(f"{path}: cannot be read as an image ({error})") from None
+    except OSError:
+        return None

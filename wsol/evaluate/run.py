@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import itertools
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,6 +33,8 @@ def run(request: Request, err: TextIO, *, terminal: bool) -> str:
         WorkerDied: a worker process was killed.
     """
     began = time.monotonic()
+    if request.images is not None and not request.images.is_dir():
+        raise EvalError(f"--images {request.images}: expected the folder of the images")
     settings, splits = _settings(request), _splits(request)
     config = _config(request, settings, splits)
     if request.out is not None and (known := folder.finished(request.out, config, _files(request))):
@@ -125,6 +126,10 @@ def _trace(work: Work, jobs: int, err: TextIO) -> None:
 def _warm(work: Work) -> None:
     """Import and compile once, before processes fork, rather than in each; what is wrong, a part will say."""
     split = work.splits[0]
+    if any(truth.masks for truth in split.truths.values()):
+        import cv2
+
+        cv2.setNumThreads(0)  # its threads would not live on in a fork, where their work would wait for them
     with contextlib.suppress(ValueError):
         first = next(split.maps(split.ids[:1]))
         for settings in work.settings:
@@ -146,7 +151,7 @@ def _reports(work: Work, resamples: int) -> dict[str, Report]:
 def _result(work: Work, config: dict[str, Any], reports: dict[str, Report], seconds: float) -> dict[str, Any]:
     plain = {name: found.as_dict() for name, found in reports.items()}
     unmatched = [entry for split in work.splits for entry in split.unmatched]
-    unread = [entry for found in itertools.islice(reports.values(), 1) for entry in found.skipped]
+    unread = dict.fromkeys(entry for found in reports.values() for entry in found.skipped)
     return {
         **config,
         "geometries": plain,

@@ -6,8 +6,8 @@ from typing import Any
 
 Result = Mapping[str, Any]
 _MARKS = ("fixed", "selected", "best")
-_HEADINGS = {"fixed": "at {:g}", "selected": "chosen on the other split", "best": "best of this split"}
-_BASELINES = {"whole_image": "whole image", "centre_box": "best centre box"}
+_HEADINGS = {"fixed": "at {:g}", "selected": "chosen by other split", "best": "best here"}
+_BASELINES = {"whole_image": "whole image", "centre_box": "centre box"}
 _TITLES = {"gt_known_loc": "GT-known Loc", "top1_loc": "top-1 Loc", "top5_loc": "top-5 Loc"}
 _MOST_SKIPPED = 10
 
@@ -27,9 +27,9 @@ def _block(name: str, report: Result, terminal: bool) -> str:
     baselines = {key: report["baselines"][key] for key in _BASELINES if key in report["baselines"]}
     rows = [
         [
-            _title(measure),
+            title(measure),
             *(_at(found[mark], threshold="" if mark == "fixed" else " at ") for mark in marks),
-            *(_at(values.get(measure), threshold=" side ") for values in baselines.values()),
+            *(_baseline(values.get(measure)) for values in baselines.values()),
         ]
         for measure, found in measures.items()
     ]
@@ -43,31 +43,39 @@ def _block(name: str, report: Result, terminal: bool) -> str:
 
 
 def _at(found: Mapping[str, Any] | None, *, threshold: str = "") -> str:
-    """ "43.75 [33.75, 55.00] at 0.231"; a mean of several has no threshold of its own."""
+    """ "43.75 [33.7, 55.0] at 0.231"; a mean of several has no threshold of its own."""
     if not found:
         return "n/a"
     shown = f"{found['value']:.2f}"
     if found["interval"]:
-        shown += " [{:.2f}, {:.2f}]".format(*found["interval"])
+        shown += " [{:.1f}, {:.1f}]".format(*found["interval"])
     if threshold and found["threshold"] is not None:
-        shown += f"{threshold}{found['threshold']:.4g}"
+        shown += f"{threshold}{found['threshold']:.3g}"
     return shown
 
 
-def _title(measure: str) -> str:
-    """A measure's name as people write it: "max_box_acc_v2_50" is "MaxBoxAccV2 IoU .5"."""
+def _baseline(found: Mapping[str, Any] | None) -> str:
+    """ "43.75 (side 0.73)"; its interval is in result.json."""
+    if not found:
+        return "n/a"
+    side = f" (side {found['threshold']:.2f})" if found["threshold"] is not None else ""
+    return f"{found['value']:.2f}{side}"
+
+
+def title(measure: str) -> str:
+    """A measure's name as people write it: "max_box_acc_v2_50" is "MaxBoxAccV2 0.5"."""
     if not measure.startswith("max_box_acc"):
         return _TITLES.get(measure, measure)
     version, _, iou = measure.removeprefix("max_box_acc").removeprefix("_").rpartition("_")
     if iou == "v2":
         return "MaxBoxAccV2 mean"
-    return f"MaxBoxAcc{version.upper()} IoU {float(iou) / 100:g}"
+    return f"MaxBoxAcc{version.upper()} {float(iou) / 100:g}"
 
 
 def _difference(difference: Mapping[str, Mapping[str, float]], terminal: bool) -> str:
     marks = [mark for mark in _MARKS if any(mark in found for found in difference.values())]
     rows = [
-        [_title(name), *(f"{found[mark]:+.2f}" if mark in found else "n/a" for mark in marks)]
+        [title(name), *(f"{found[mark]:+.2f}" if mark in found else "" for mark in marks)]
         for name, found in difference.items()
     ]
     return _grid(["corrected minus compat", *marks], rows, terminal)
@@ -84,10 +92,11 @@ def _skipped(skipped: Sequence[Mapping[str, str]]) -> list[str]:
 
 def _grid(heading: Sequence[str], rows: Sequence[Sequence[str]], terminal: bool) -> str:
     if terminal:
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*heading)
+        table = Table(*heading, box=SIMPLE_HEAD)
         for row in rows:
             table.add_row(*row)
         out = io.StringIO()
