@@ -63,7 +63,7 @@ class Bundle:
             self.ids[place],
             values,
             None if window is None else tuple(window[place].tolist()),
-            None if ranked is None else ranked[place].tolist(),
+            ranked[place].tolist() if ranked is not None and ranked.shape[1] else None,
         )
 
 
@@ -117,7 +117,7 @@ def _more(handle: Handle, member: Member, count: int) -> np.ndarray:
     name = member.name.removesuffix(".npy")
     array, where = _array(handle, member), f"{handle.path}: member {name!r}"
     kind = _KINDS[name]
-    shape = (count,) if name == "crc" else (count, _COLUMNS.get(name, array.shape[-1] if array.ndim else 0))
+    shape = (count,) if name == "crc" else (count, _COLUMNS.get(name, array.shape[-1] if array.ndim > 1 else 1))
     right = array.dtype.kind in ("iuf" if kind == "f" else "iu") and array.shape == shape
     if not right:
         numbers = "numbers" if kind == "f" else "whole numbers"

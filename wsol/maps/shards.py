@@ -1,8 +1,8 @@
 """Write score maps as shards, .npz files of many maps each, so that a killed extraction goes on.
 
 A shard holds `ids` [n], `maps` [n, H, W] float16, `windows` [n, 4] (what part of the image a map covers), `sizes`
-[n, 2] (the image's width and height), `ranked` [n, K] (the classifier's classes, best first) and `crc` [n] (each map's
-`npy.checksum`). Letters: n maps in a shard, H rows, W columns, K classes.
+[n, 2] (the image's width and height), `ranked` [n, K] (the classifier's classes, best first; K = 0: not known) and
+`crc` [n] (each map's `npy.checksum`). Letters: n maps in a shard, H rows, W columns, K classes.
 """
 
 import json
