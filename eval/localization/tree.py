@@ -274,6 +274,26 @@ def _is_larger(
 
 
 @njit(nogil=True, cache=True)
+def _largest(
+    components: Any, changed: Any, touched: int, new: int, largest: int, rule: int, padded: Any, label: Any,
+    parent: Any, level: int, row: int,
+) -> int:  # fmt: skip
+    """The largest component, from the one of the level above: only those that changed can have overtaken it."""
+    before = components[largest].high
+    largest = root(parent, max(largest, 1))
+    if rule == LARGEST_CONTOUR and components[largest].low <= before:
+        # A line that grew by a pixel: with its first pixel it may lose the tie that it won, and to any component.
+        touched = new - 1
+        for one in range(touched):
+            changed[one] = one + 1
+    for one in changed[:touched]:
+        candidate = parent[one] == one and one != largest
+        if candidate and _is_larger(components, one, largest, rule, padded, label, parent, level, row):
+            largest = one
+    return largest
+
+
+@njit(nogil=True, cache=True)
 def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: int, margin: int, extra: int) -> Any:
     """Every component at every level.
 
@@ -338,17 +358,7 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
                 components[one].iou = best_iou(components[one], truth, clip, margin, extra)
                 _bounds(components[one], rule)
         if rule != NO_LARGEST and new > 1:
-            before = components[largest].high
-            largest = root(parent, max(largest, 1))
-            if rule == LARGEST_CONTOUR and components[largest].low <= before:
-                touched = _all(changed, new)  # a line that grew by a pixel: its first one may lose the tie that it won
-            for one in changed[:touched]:
-                if (
-                    parent[one] == one
-                    and one != largest
-                    and _is_larger(components, one, largest, rule, padded, label, parent, level, row)
-                ):
-                    largest = one
+            largest = _largest(components, changed, touched, new, largest, rule, padded, label, parent, level, row)
             it = components[largest]
             boxes[level, 0], boxes[level, 1], boxes[level, 2], boxes[level, 3] = it.x0, it.y0, it.x1, it.y1
             ious[level] = it.iou
@@ -356,14 +366,6 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
         if parent[one] == one:
             _raise_between(table, 0, components[one].since + 1, components[one].iou)
     return boxes, ious, _settle(table)
-
-
-@njit(nogil=True, cache=True)
-def _all(components: Any, new: int) -> int:
-    """List every component, those too that have become part of others. Returns how many there are."""
-    for one in range(1, new):
-        components[one - 1] = one
-    return new - 1
 
 
 @njit(nogil=True, cache=True)
