@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wsol.__main__ import main
 
@@ -75,6 +76,12 @@ def case(tmp_path: Path) -> Case:
     return Case(tmp_path)
 
 
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # importing it raises
+from wsol.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
 RIGHT = 100 * (IMAGES - WRONG) / IMAGES
 
 
@@ -120,6 +127,12 @@ def test_a_killed_evaluation_goes_on(case: Case, resume: list[str], capsys: pyte
     assert f"256 of {IMAGES} maps are done already" in capsys.readouterr().err
     assert main(case.command(out="undisturbed")) == 0
     assert case.result() == case.result("undisturbed")
+
+
+def test_runs_where_importing_torch_raises(case: Case) -> None:
+    words = [sys.executable, "-c", WITHOUT_TORCH, *case.command("--jobs", "2")]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_both_geometries_and_their_difference(case: Case) -> None:
@@ -187,9 +200,25 @@ def test_figures_are_drawn(case: Case) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+def test_masks(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = (case.folder / "ids.txt").read_text().split()
+    for name, score_map in zip(ids, np.load(case.folder / "maps.npy"), strict=True):
+        path = case.folder / "png" / f"{Path(name).stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(score_map).resize((2 * SIDE, 2 * SIDE), Image.Resampling.NEAREST).save(path)
+        Image.new("L", (2 * SIDE, 2 * SIDE)).save(path.with_suffix(".ignore.png"))
+    lines = [f"{name},{Path(name).stem}.png,{Path(name).stem}.ignore.png\n" for name in ids]
+    (case.folder / "metadata/localization.txt").write_text("".join(lines))
+    words = [word for word in case.command("--masks", str(case.folder / "png")) if word != "--no-figures"]
+    assert main(words) == 0
+    assert "PxAP: 100.00 [100.0, 100.0]" in capsys.readouterr().out
+    pixels = case.result()["geometries"]["corrected"]["pixels"]
+    assert (pixels["pxap"]["value"], pixels["iou"]["fixed"]["value"]) == (100, 100)
+    assert [path.name for path in (case.folder / "out/figures").iterdir()] == ["precision_corrected.png"]
+
+
 def test_reference_case(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "metrics/wsol"
-    np.save(tmp_path / "maps.npy", np.load(folder / "scoremaps.npz")["maps"])
     expected = json.loads((folder / "expected.json").read_text())["box"]
     for levels in (100, 1000):
         words = ["evaluate", folder / "scoremaps.npz", "--metadata", folder, "--geometry", "compat", "--no-figures"]

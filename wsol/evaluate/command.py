@@ -61,7 +61,13 @@ def _inputs(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--predictions", type=Path, help="classes per image, best first (CSV: id,class,class...): gives top-1, top-5"
     )
-    group.add_argument("--mask-root", type=Path, help="folder below which mask files are (default: the metadata's)")
+    group.add_argument(
+        "--masks",
+        dest="mask_root",
+        type=Path,
+        metavar="FOLDER",
+        help="folder below which mask files are (default: the metadata's)",
+    )
     group.add_argument("--select-on", type=Path, metavar="MAPS", help="score maps of the split that chooses thresholds")
     group.add_argument("--select-metadata", type=Path, metavar="FOLDER", help="its metadata")
     group.add_argument("--select-ids", type=Path, metavar="FILE", help="its ids, as --ids")

@@ -44,9 +44,9 @@ def run(request: Request, err: TextIO, *, terminal: bool) -> str:
         work = Work(splits, settings, request.skip_bad, held.parts)
         _trace(work, request.jobs, err)
         reports = _reports(work, request.resamples)
-        result = _result(work, config, reports, time.monotonic() - began)
         if request.out is not None:
             _write(request, work, reports)
+        result = {**_result(work, config, reports), "seconds": round(time.monotonic() - began, 3)}
         held.finish(result)
     return table.text(result, terminal=terminal)
 
@@ -148,7 +148,7 @@ def _reports(work: Work, resamples: int) -> dict[str, Report]:
     }
 
 
-def _result(work: Work, config: dict[str, Any], reports: dict[str, Report], seconds: float) -> dict[str, Any]:
+def _result(work: Work, config: dict[str, Any], reports: dict[str, Report]) -> dict[str, Any]:
     plain = {name: found.as_dict() for name, found in reports.items()}
     unmatched = [entry for split in work.splits for entry in split.unmatched]
     unread = dict.fromkeys(entry for found in reports.values() for entry in found.skipped)
@@ -157,7 +157,6 @@ def _result(work: Work, config: dict[str, Any], reports: dict[str, Report], seco
         "geometries": plain,
         "difference": _difference(plain) if len(plain) == 2 else None,
         "skipped": [{"id": name, "why": why} for name, why in (*unmatched, *unread)],
-        "seconds": round(seconds, 3),
     }
 
 
