@@ -39,4 +39,4 @@ def rings(height: int, width: int) -> np.ndarray:
     """Nearness to the middle of every pixel [H, W], from 0 (the corners) to RINGS - 1: higher scores in a Gaussian."""
     down, across = (((np.arange(side) + 0.5) / side - 0.5) ** 2 for side in (height, width))
     nearness = 1 - 2 * (down[:, None] + across[None])
-    return np.minimum((nearness * RINGS).astype(np.intp), RINGS - 1)
+    return np.minimum((nearness * RINGS).astype(np.int32), RINGS - 1)

@@ -1,6 +1,6 @@
 """Pixels of object and background by the score map's value there: what PxAP and IoU of masks are made from.
 
-corrected: the map is read at the place of every pixel of the mask (the map's pixel that its centre lies in), so maps and
+corrected: the map is read at the place of every pixel of the mask (the map's pixel around its centre), so maps and
 masks may have any size. Pixels of the mask beyond the map's window score lowest: at no threshold does the map call
 them object. Values are scaled as for boxes (levels.py), and told apart at the thresholds 0, 1 / levels, ..., 1. A map
 that says nothing about the place calls its whole window object, as for boxes.
@@ -81,20 +81,21 @@ def count_pixels(values: np.ndarray, truth: Truth, window: Window, settings: Set
         EvalError: a mask file is missing or cannot be read; compat: a map that is not 224 x 224, is outside of 0 to 1,
             or has a window that is not the whole image.
     """
+    from eval.localization.tally import count_places  # numba
+
     if settings.geometry == "compat":
         found, asked = _compat_bins(values, truth, window, settings), (SIDE, SIDE)
     else:
         found, asked = _corrected_bins(values, truth.id, settings), None
     inside, ignored = read_masks(truth, asked)
+    rows, columns = (np.arange(side) for side in inside.shape)
+    near = baselines.rings(*inside.shape)
+    centre = count_places(near, rows, columns, inside, ignored, baselines.RINGS)
     if asked is None:
         rows = _places(inside.shape[0], truth.size[1], window[1::2], values.shape[0])
         columns = _places(inside.shape[1], truth.size[0], window[0::2], values.shape[1])
-        found = found[rows][:, columns]
-    near = baselines.rings(*inside.shape)
-    width = len(thresholds(settings))
-    return Pixels(
-        *_counts(found, inside, ignored, width), *_counts(near, inside, ignored, baselines.RINGS), inside.size
-    )
+    counts = count_places(found, rows, columns, inside, ignored, len(thresholds(settings)))
+    return Pixels(counts[1], counts[0], centre[1], centre[0], inside.size)
 
 
 def read_masks(truth: Truth, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +137,7 @@ def _corrected_bins(values: np.ndarray, name: str, settings: Settings) -> np.nda
     """[h + 1, w + 1] bins; the last row and column, 0, are for pixels beyond the window."""
     from eval.localization import levels  # numba
 
-    bins = np.zeros((values.shape[0] + 1, values.shape[1] + 1), np.intp)
+    bins = np.zeros((values.shape[0] + 1, values.shape[1] + 1), np.int32)
     found = levels.to_levels(levels.checked(values, name), settings.scale, steps(settings))
     ends = thresholds(settings)
     if isinstance(found, levels.Unlocalized):
@@ -154,12 +155,4 @@ def _compat_bins(values: np.ndarray, truth: Truth, window: Window, settings: Set
     floats = values / 255.0 if values.dtype == np.uint8 else values.astype(np.float64)
     if floats.min() < 0 or floats.max() > 1:
         raise EvalError(f"{truth.id}: compat expects values from 0 to 1, came {floats.min():g} to {floats.max():g}")
-    return np.asarray(np.searchsorted(thresholds(settings), floats, side="right") - 1)
-
-
-def _counts(bins: np.ndarray, inside: np.ndarray, ignored: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many pixels inside, and outside, have each bin: [width] each."""
-    key = np.where(inside, bins, bins + width)
-    key[ignored] = 2 * width
-    found = np.bincount(key.ravel(), minlength=2 * width)
-    return found[:width], found[width : 2 * width]
+    return (np.searchsorted(thresholds(settings), floats, side="right") - 1).astype(np.int32)
