@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from wsol.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE, IMAGES, WRONG = 24, 300, 60
-KILLED = """
+STRUCK = """
 import os, signal, sys
 from wsol.evaluate.work import Work
 do = Work.do
-def die_after_the_first(self, task):
-    if task.index:
-        os.kill(os.getpid(), signal.SIGKILL)
+def strike(self, task):
+    if task.index == int(sys.argv[1]):
+        os.kill(os.getpid(), int(sys.argv[2]))
     return do(self, task)
-Work.do = die_after_the_first
+Work.do = strike
 from wsol.__main__ import main
-main(sys.argv[1:])
+sys.exit(main(sys.argv[3:]))
 """
 
 
@@ -118,10 +119,16 @@ def test_processes_change_nothing(case: Case) -> None:
     assert (case.folder / "one/per_image.csv").read_text() == (case.folder / "two/per_image.csv").read_text()
 
 
-@pytest.mark.parametrize("resume", [[], ["--resume"]])
-def test_a_killed_evaluation_goes_on(case: Case, resume: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, *case.command()], cwd=ROOT, check=False, capture_output=True)
-    assert done.returncode == -9, done.stderr.decode()
+@pytest.mark.parametrize(
+    ("part", "number", "code", "resume"),
+    [(1, signal.SIGKILL, -signal.SIGKILL, []), (0, signal.SIGINT, 130, ["--resume"])],  # Ctrl-C lets a part end
+)
+def test_a_killed_evaluation_goes_on(
+    case: Case, part: int, number: int, code: int, resume: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [sys.executable, "-c", STRUCK, f"{part}", f"{int(number)}", *case.command()]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True)
+    assert done.returncode == code, done.stderr.decode()
     assert [path.name for path in (case.folder / "out/parts").rglob("*.npz")] == ["00000.npz"]
     assert main(case.command(*resume)) == 0
     assert f"256 of {IMAGES} maps are done already" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.wsol.test_evaluate_pool import Acting, tasks
 from wsol.evaluate import pool
 folder = Path(sys.argv[1])
-for _ in pool.run(Acting.make(folder), tasks(folder, "pid", "sleep", "sleep"), 2):
+for _ in pool.run(Acting.make(folder), tasks(folder, "pid", "sleep", "sleep"), 2, lambda: None):
     print("done", flush=True)
 """
 
@@ -51,10 +51,14 @@ def tasks(folder: Path, *acts: str) -> list[Task]:
     return [Task(0, 0, number, folder / f"{act}.{number}") for number, act in enumerate(acts)]
 
 
+def go_on() -> None:
+    """Nobody stops the work."""
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_all_parts_are_done(tmp_path: Path, jobs: int) -> None:
     todo = tasks(tmp_path, "a", "b", "c", "d", "e")
-    assert list(pool.run(Acting.make(tmp_path), todo, jobs)) == [256] * 5
+    assert list(pool.run(Acting.make(tmp_path), todo, jobs, go_on)) == [256] * 5
     workers = {task.path.read_text() for task in todo}
     assert (str(os.getpid()) in workers) == (jobs == 1)
 
@@ -62,13 +66,25 @@ def test_all_parts_are_done(tmp_path: Path, jobs: int) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_a_part_arrives(tmp_path: Path, jobs: int) -> None:
     with pytest.raises(EvalError, match=r"^im/7\.jpg: NaN$"):
-        list(pool.run(Acting.make(tmp_path), tasks(tmp_path, "a", "bad", "c"), jobs))
+        list(pool.run(Acting.make(tmp_path), tasks(tmp_path, "a", "bad", "c"), jobs, go_on))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_work_stops_between_parts(tmp_path: Path, jobs: int) -> None:
+    def stop() -> None:
+        if any(tmp_path.iterdir()):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(pool.run(Acting.make(tmp_path), tasks(tmp_path, *"abcdefghijklmnop"), jobs, stop))
+    assert all(path.read_text() for path in tmp_path.iterdir())  # those under way were finished
+    assert 1 <= len(list(tmp_path.iterdir())) < 16
 
 
 def test_a_killed_worker_is_said(tmp_path: Path) -> None:
     todo = tasks(tmp_path, "a", "die", *"bcdefgh")
     with pytest.raises(WorkerDied, match="finished parts are kept"):
-        list(pool.run(Acting.make(tmp_path), todo, 2))
+        list(pool.run(Acting.make(tmp_path), todo, 2, go_on))
 
 
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from wsol.evaluate.interrupt import Interrupt
 from wsol.evaluate.request import Request
 
 _ABOUT = "How well score maps localize: boxes and masks, over all thresholds in one pass."
@@ -23,13 +24,18 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code: 0, 1 a worker died, 2 something the user can mend, 130 Ctrl-C."""
     args = parser().parse_args(list(argv))
     request = Request(**vars(args))
+    with Interrupt() as interrupt:
+        return _run(request, interrupt)
+
+
+def _run(request: Request, interrupt: Interrupt) -> int:
     from core.errors import UserError
     from eval.errors import EvalError
     from wsol.evaluate.pool import WorkerDied
     from wsol.evaluate.run import run
 
     try:
-        sys.stdout.write(run(request, sys.stderr, terminal=sys.stdout.isatty()))
+        sys.stdout.write(run(request, sys.stderr, interrupt, terminal=sys.stdout.isatty()))
     except (UserError, EvalError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

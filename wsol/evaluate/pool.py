@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
@@ -19,29 +19,35 @@ class WorkerDied(RuntimeError):
     """A worker process ended without an answer: killed, by a user or for want of memory, or crashed."""
 
 
-def run(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[int]:
+def run(work: Work, tasks: Sequence[Task], jobs: int, stop: Callable[[], None]) -> Iterator[int]:
     """Do the tasks; yields the number of images of each one that is done, as they end.
+
+    Args:
+        work, tasks: what to do. jobs: processes. stop: called between parts; what it raises ends the work.
 
     Raises:
         EvalError: from a part; those under way are finished and saved first.
         WorkerDied: a process was killed or crashed.
     """
     if jobs == 1 or len(tasks) < 2:
-        yield from map(work.do, tasks)
+        for task in tasks:
+            stop()
+            yield work.do(task)
         return
     # A fork starts at once, with everything imported and compiled; elsewhere than on Linux it is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(min(jobs, len(tasks)), context, _begin, (work,)) as pool:
         try:
-            yield from _each([pool.submit(_do, task) for task in tasks])
+            yield from _each([pool.submit(_do, task) for task in tasks], stop)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _each(futures: Sequence[Future[int]]) -> Iterator[int]:
+def _each(futures: Sequence[Future[int]], stop: Callable[[], None]) -> Iterator[int]:
     try:
         for future in as_completed(futures):
             yield future.result()
+            stop()
     except BrokenProcessPool:
         raise WorkerDied(
             "a worker process died (killed, perhaps for want of memory, or crashed); finished parts are kept, and the "

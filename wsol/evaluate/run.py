@@ -4,14 +4,14 @@ import contextlib
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from core.config import CHECKOUT
 from eval.errors import EvalError
-from eval.localization.part import examine
+from eval.localization.part import Part, examine
 from eval.localization.report import Report, report
 from eval.localization.settings import Geometry, Settings
 from wsol.evaluate import figures, folder, pool, progress, rows, table
@@ -22,11 +22,12 @@ from wsol.evaluate.work import Work
 SCHEMA = 1
 
 
-def run(request: Request, err: TextIO, *, terminal: bool) -> str:
+def run(request: Request, err: TextIO, stop: Callable[[], None], *, terminal: bool) -> str:
     """Evaluate and return the table to print; with `request.out` everything is written there too.
 
     Args:
-        request: what to do. err: for progress. terminal: whether the table may have colours.
+        request: what to do. err: for progress. stop: called where nothing is lost; it may raise.
+        terminal: whether the table may have colours.
 
     Raises:
         EvalError, UserError: input, options or output folder that the user can mend.
@@ -42,8 +43,8 @@ def run(request: Request, err: TextIO, *, terminal: bool) -> str:
         return table.text(known, terminal=terminal)
     with _folder(request, config, err) as held:
         work = Work(splits, settings, request.skip_bad, held.parts)
-        _trace(work, request.jobs, err)
-        reports = _reports(work, request.resamples)
+        _trace(work, request.jobs, err, stop)
+        reports = _reports(work, request.resamples, stop)
         if request.out is not None:
             _write(request, work, reports)
         result = {**_result(work, config, reports), "seconds": round(time.monotonic() - began, 3)}
@@ -109,7 +110,7 @@ def _folder(request: Request, config: dict[str, Any], err: TextIO) -> Iterator[f
         yield folder.Folder(Path(path))
 
 
-def _trace(work: Work, jobs: int, err: TextIO) -> None:
+def _trace(work: Work, jobs: int, err: TextIO, stop: Callable[[], None]) -> None:
     """Make the parts that are not there yet."""
     tasks = work.tasks()
     todo = [task for task in tasks if not task.path.is_file()]
@@ -119,7 +120,7 @@ def _trace(work: Work, jobs: int, err: TextIO) -> None:
         err.write(f"going on: {done:,} of {total:,} maps are done already\n")
     if jobs > 1 and len(todo) > 1:
         _warm(work)
-    for _ in progress.shown(pool.run(work, todo, jobs), total, done, err):
+    for _ in progress.shown(pool.run(work, todo, jobs, stop), total, done, err):
         pass
 
 
@@ -136,16 +137,22 @@ def _warm(work: Work) -> None:
             examine([first], split.truths, settings)
 
 
-def _reports(work: Work, resamples: int) -> dict[str, Report]:
+def _reports(work: Work, resamples: int, stop: Callable[[], None]) -> dict[str, Report]:
     return {
         settings.geometry: report(
-            partial(work.parts, 0, index),
+            partial(_parts, work, 0, index, stop),
             settings,
-            select=partial(work.parts, 1, index) if len(work.splits) > 1 else None,
+            select=partial(_parts, work, 1, index, stop) if len(work.splits) > 1 else None,
             resamples=resamples,
         )
         for index, settings in enumerate(work.settings)
     }
+
+
+def _parts(work: Work, split: int, geometry: int, stop: Callable[[], None]) -> Iterator[Part]:
+    for part in work.parts(split, geometry):
+        stop()
+        yield part
 
 
 def _result(work: Work, config: dict[str, Any], reports: dict[str, Report]) -> dict[str, Any]:
