@@ -87,7 +87,7 @@ class Part:
     def load(path: Path) -> "Part":
         """Read what `save` wrote; EvalError naming the file where it is something else, or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 noted = json.loads(file["noted"].tobytes())
                 if noted.pop("format") != _FORMAT:
                     raise ValueError("another format")
@@ -203,6 +203,8 @@ class _Look:
         self.seen.add(name)
         if min(truth.size) <= 0:
             raise EvalError(f"{name}: an image of size {truth.size}; expected a width and height above 0")
+        if truth.boxes.ndim != 2 or truth.boxes.shape[1] != 4 or not np.isfinite(truth.boxes).all():
+            raise EvalError(f"{name}: boxes {truth.boxes.tolist()}, expected x0, y0, x1, y1 of each")
         for asked, there, what in (
             (self.boxes, len(truth.boxes) > 0, "boxes"),
             (self.masks, len(truth.masks) > 0, "masks"),
