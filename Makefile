@@ -60,7 +60,7 @@ table: $(VENV)/bin/uv ## print TABLE from the results that are there
 	@$(PY) -m eval table $(TABLE) --runs $(RUNS) $(if $(ROWS),--rows '$(ROWS)') $(if $(COLUMNS),--columns '$(COLUMNS)') $(if $(SEEDS),--seeds '$(SEEDS)')
 
 wsol: setup ## run and print TABLE's localization columns
-	$(PY) -m launch $(TABLE) --runs $(RUNS) $(if $(DATA),--data-root '$(DATA)') $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(how) --columns '$(or $(COLUMNS),ImageNet Loc,CUB200 Loc)'
+	$(PY) -m launch $(TABLE) --runs $(RUNS) $(select) $(how) --stage wsol
 
 test: setup ## run the tests
 	$(PY) -m pytest

@@ -191,11 +191,21 @@ N = TypeVar("N", bound=_Named)
 def _choose(kind: str, things: tuple[N, ...], names: Sequence[str]) -> tuple[N, ...]:
     if not names:
         return things
-    wanted = {name.strip().lower() for name in names}
     known = {word.lower() for thing in things for word in (thing.name, thing.key)}
+    wanted = set(_rejoined([name.strip().lower() for name in names], known))
     if unknown := sorted(wanted - known):
         raise EvalError(f"no {kind} {', '.join(map(repr, unknown))}; there are {_listed(things)}")
     return tuple(thing for thing in things if wanted & {thing.name.lower(), thing.key.lower()})
+
+
+def _rejoined(words: Sequence[str], known: set[str]) -> Iterable[str]:
+    """Words that were parted at commas, those of a name that has one ("CUB Loc (top-1, .15)") put together again."""
+    start = 0
+    while start < len(words):
+        ends = [end for end in range(len(words), start, -1) if ", ".join(words[start:end]) in known]
+        end = ends[0] if ends else start + 1
+        yield ", ".join(words[start:end])
+        start = end
 
 
 def _listed(things: Iterable[_Named]) -> str:

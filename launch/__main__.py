@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--columns", type=_words, default=[], help="columns to run, the same way (default: all)")
     found.add_argument("--seeds", type=_seeds, default=(), help="seeds instead of the table's: 0,1,2")
-    found.add_argument("--stage", choices=STAGES, help="only the cells of this stage, and those that they need")
+    found.add_argument(
+        "--stage", choices=STAGES, help="only the cells of this stage, and those that they need; prints its columns"
+    )
     found.add_argument("--jobs", type=_positive, help="cells at once (default: one per GPU, else one per CPU core)")
     found.add_argument(
         "--dry-run", action="store_true", help="list the cells and what they need; run and write nothing"
@@ -82,6 +84,11 @@ def _main(args: argparse.Namespace) -> int:
     source = Source(_table_file(args.table), args.runs, args.data_root, args.seeds)
     whole = load(source.table, Table).select(seeds=args.seeds)
     chosen = whole.select(args.rows, args.columns)
+    if args.stage not in (None, "pretrain"):
+        args.columns = [column.key for column in chosen.columns if column.steps[-1].startswith(f"{args.stage}/")]
+        if not args.columns:
+            raise UserError(f"table {whole.name}: no column that was chosen ends in {args.stage}/")
+        chosen = chosen.select((), args.columns)
     keys = {cell.key for cell in cells(chosen)}
     if args.dry_run:
         resolved = plan.get(whole.name, source, write=False, say=_say)
@@ -104,7 +111,7 @@ def _run(args: argparse.Namespace, name: str, source: Source, todo: list[Planned
         _say(f"stopped by {signal.Signals(stop.number).name}; the same command goes on from here")
         return 128 + stop.number
     failed = any(ended.fate not in (Fate.DONE, Fate.SKIPPED) for ended in ends)
-    if args.stage is not None:  # a part of the table has no table to show
+    if args.stage == "pretrain":  # no column ends there
         _say(f"{sum(ended.fate in (Fate.DONE, Fate.SKIPPED) for ended in ends)} of {len(ends)} cells are done")
         return int(failed)
     printed = _print_table(args, source)

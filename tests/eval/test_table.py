@@ -1,5 +1,7 @@
 """Tables expand to cells once each, in an order that can be run, and refuse what makes no sense."""
 
+from dataclasses import replace
+
 import pytest
 
 from eval.errors import EvalError
@@ -56,6 +58,15 @@ def test_select_by_name_or_key() -> None:
     assert (part.columns, part.seeds, part.baseline) == ((CUB,), (2, 1), "Baseline")
     assert table().select(rows=["CutMix"]).baseline is None
     assert table().select() == table()
+
+
+def test_a_name_with_a_comma_survives_a_list_with_commas() -> None:
+    columns = (Column("CUB Loc (top-1, .15)", CUB.steps, "top1_loc"), *table().columns)
+    words = ["cub loc (top-1", " .15)", "CUB200 Loc"]
+    part = replace(table(), columns=columns).select(columns=words)
+    assert [column.name for column in part.columns] == ["CUB Loc (top-1, .15)", "CUB200 Loc"]
+    with pytest.raises(EvalError, match=r"no column '\.2\)', 'cub loc \(top-1'; there are"):
+        replace(table(), columns=columns).select(columns=["CUB Loc (top-1", ".2)"])
 
 
 def test_select_lists_what_there_is() -> None:

@@ -183,6 +183,11 @@ def test_a_stage_takes_what_it_needs_along(tree: Path) -> None:
     assert "2 of 2 cells are done" in out
     _, out, _ = launch(tree, "--stage", "transfer", "--rows", "b", "--dry-run")
     assert "2 cells in runs" in out
+    code, out, _ = launch(tree, "--stage", "wsol", "--rows", "b", "--jobs", "1")
+    assert code == 0, out
+    assert [call for call in calls(tree) if "wsol" in call] == ["runs/wsol/loc/one/b/seed0"]
+    assert "Loc" in out  # the table that is printed has the stage's columns
+    assert "One" not in out
 
 
 def test_a_dry_run_lists_cells_and_missing_data_and_writes_nothing(tree: Path) -> None:
