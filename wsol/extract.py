@@ -225,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     try:
         return _main(list(sys.argv[1:] if argv is None else argv))
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: the disk; no finished shard is lost
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
