@@ -100,6 +100,17 @@ def test_earlier_layers_give_finer_maps(method: type[CAM]) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_mixed_precision_gives_nearly_the_same_float32_maps(method: type[CAM]) -> None:
+    explain, images = method().bind(_network(TINY_SPEC, stride1=True)), torch.randn(2, 3, 64, 64)
+    labels = torch.tensor([1, 2])
+    exact = explain(images, lambda _: labels).scores
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = explain(images, lambda _: labels).scores
+    assert mixed.dtype == torch.float32
+    assert (mixed - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_weights_that_are_not_finite_give_maps_that_are_not(method: type[CAM]) -> None:
     """So that whoever called can name the image; nothing raises, nothing hides it."""
     network = _network(TINY_SPEC)

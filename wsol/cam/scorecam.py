@@ -52,7 +52,7 @@ class ScoreCAM(CAM):
             classes = choose(logits)
             wanted = classes if classes.ndim == 2 else classes[:, None]  # [N, k]
             said = masked_logits(lambda x: after(before(x)), images, features.float(), wanted, self.batch)
-            scores = torch.einsum("nck,nchw->nkhw", said.softmax(1), features.float()).clamp_min(0)
+            scores = torch.einsum("nck,nchw->nkhw", said.softmax(1), features.float()).float().clamp_min(0)
             return Maps(scores if classes.ndim == 2 else scores[:, 0], logits)
 
         return explain
