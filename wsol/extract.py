@@ -79,9 +79,10 @@ def extract(config: "Localize", request: Request, show: Callable[..., Iterator[i
 
     Raises:
         UserError: no such backbone, another number of classes where the ground truth's maps are asked for, a folder of
-            other settings, a map that is not finite (the image is named).
+            other settings or another process at work in it, a map that is not finite (the image is named).
     """
     from core import backbone
+    from core.lock import Lock
     from wsol.maps.shards import ShardWriter
 
     config.prepare()
@@ -92,6 +93,7 @@ def extract(config: "Localize", request: Request, show: Callable[..., Iterator[i
     _check_classes(request, loaded.spec.num_classes, classes)
     folders = [request.out] if request.top is None else [request.out / f"top{k + 1}" for k in range(request.top)]
     with ExitStack() as stack:
+        stack.callback(Lock(request.out).release)
         writers = [
             stack.enter_context(ShardWriter(folder, settings=settings, shard_size=request.shard_size))
             for folder in folders

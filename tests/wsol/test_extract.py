@@ -1,5 +1,7 @@
 """Extraction: what is written equals what the CAM says image by image, goes on after a kill, and can be evaluated."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from core import backbone
+from core.config import CHECKOUT
 from core.data.cub import CUB
 from core.data.images import read_rgb
 from core.data.records import ImageRecord
@@ -151,6 +154,20 @@ def test_other_settings_are_refused_and_nothing_is_overwritten(root: Path) -> No
     with pytest.raises(UserError, match=r"split: .*test.* there, .*train"):
         _extract(_config(root, split="train"), root)
     assert {path: path.read_bytes() for path in (root / "out").rglob("*") if path.is_file()} == before
+
+
+def test_two_processes_in_one_folder_are_refused(root: Path) -> None:
+    code = "import sys; from pathlib import Path; from core.lock import Lock; held = Lock(Path(sys.argv[1])); print()"
+    code += "; sys.stdout.flush(); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(root / "out")], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UserError, match=f"process {other.pid} on .* is at work"):
+            _extract(_config(root), root)
+        other.communicate(b"\n")
+    assert _extract(_config(root), root) == 8
 
 
 def test_a_head_of_other_classes(root: Path) -> None:
