@@ -1,9 +1,10 @@
 """From a score map to what remains of it: the largest component's box, and the best IoU of any, at every threshold.
 
-corrected: the map's pixels tile its window; ground truth is carried into map pixels, unrounded, where boxes are
-half-open and are clipped to the image. A pixel belongs to the mask of threshold t where its scaled value is at least t.
-The largest component has the most pixels; of equals it is the one whose first pixel in raster order comes first. A map
-that says nothing about the place (constant, or without a positive value) predicts its whole window.
+corrected: the map's pixels tile its window; those whose centre is beyond the image (padding) are left out. Ground
+truth is carried into map pixels, unrounded, where boxes are half-open and are clipped to the image. A pixel belongs to
+the mask of threshold t where its scaled value is at least t. The largest component has the most pixels; of equals it is
+the one whose first pixel in raster order comes first. A map that says nothing about the place (constant, or without a
+positive value) predicts its whole window.
 
 compat repeats clovaai/wsolevaluation (commit 96f4b88), evaluation.py, `compute_bboxes_from_scoremaps` and what uses it:
 - the map times 255 is cut down to whole numbers; the mask is `> int(t * maximum)` of these;
@@ -86,12 +87,19 @@ class Tracer:
         known = to_map(_clipped(truth.boxes, image[0]), values.shape, covered)
         if not (known[:, 2:] > known[:, :2]).all():
             raise EvalError(f"{truth.id}: a box outside of the image of {truth.size}: {truth.boxes.tolist()}")
+        x0, y0, x1, y1 = (max(int(np.ceil(edge - 0.5)), 0) for edge in clip)  # the pixels whose centre is inside
+        values = values[y0:y1, x0:x1]
+        if not values.size:
+            raise EvalError(f"{truth.id}: the map's window {covered} has no pixel in the image of {truth.size}")
+        shift = np.array([x0, y0, x0, y0])
         found = levels.to_levels(values, self.settings.scale, self.settings.levels)
         if isinstance(found, levels.Unlocalized):
             found = np.zeros(values.shape, np.uint16), np.ones(1)
         prepared = tree.prepare(found[0], len(found[1]), self._space(found[0]))
-        swept = tree.sweep(prepared, values.shape, ring.components().tables, known, clip, tree.LARGEST_AREA, 0, 0)
-        return _Steps(found[1], *swept)
+        boxes, iou, best = tree.sweep(
+            prepared, values.shape, ring.components().tables, known - shift, clip - shift, tree.LARGEST_AREA, 0, 0
+        )
+        return _Steps(found[1], boxes + shift.astype(np.int32), iou, best)
 
     def _compat(self, values: np.ndarray, truth: Truth, window: Window | None) -> _Steps:
         if window is not None and tuple(window) != (0, 0, *truth.size):
@@ -147,7 +155,7 @@ def _affine(shape: tuple[int, ...], window: Window) -> tuple[np.ndarray, np.ndar
 
 
 def _clipped(boxes: np.ndarray, to: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.maximum(boxes[:, :2], to[:2]), np.minimum(boxes[:, 2:], to[2:])], axis=1)
+    return np.asarray(np.clip(boxes, np.tile(to[:2], 2), np.tile(to[2:], 2)))
 
 
 def _eight_bit(values: np.ndarray, name: str) -> np.ndarray:

@@ -275,11 +275,13 @@ def _is_larger(
 
 @njit(nogil=True, cache=True)
 def _largest(
-    components: Any, changed: Any, touched: int, new: int, largest: int, rule: int, padded: Any, label: Any,
-    parent: Any, level: int, row: int,
+    components: Any, changed: Any, touched: int, new: int, largest: int, before: int, rule: int, padded: Any,
+    label: Any, parent: Any, level: int, row: int,
 ) -> int:  # fmt: skip
-    """The largest component, from the one of the level above: only those that changed can have overtaken it."""
-    before = components[largest].high
+    """The largest component, from that of the level above, whose size was at most `before`.
+
+    As a rule only components that changed can have overtaken it.
+    """
     largest = root(parent, max(largest, 1))
     if rule == LARGEST_CONTOUR and components[largest].low <= before:
         # A line that grew by a pixel: with its first pixel it may lose the tie that it won, and to any component.
@@ -325,7 +327,7 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
     changed = np.empty(founded, np.int32)
     table = np.zeros((_bits(levels), levels))
     boxes, ious = np.zeros((levels, 4), np.int32), np.zeros(levels)
-    new, largest, position = 1, 0, 0
+    new, largest, before, position = 1, 0, 0, 0
     for level in range(levels - 1, -1, -1):
         touched, end = 0, position + counts[level]
         while position < end:
@@ -358,8 +360,11 @@ def sweep(prepared: Any, shape: Any, rings: Any, truth: Any, clip: Any, rule: in
                 components[one].iou = best_iou(components[one], truth, clip, margin, extra)
                 _bounds(components[one], rule)
         if rule != NO_LARGEST and new > 1:
-            largest = _largest(components, changed, touched, new, largest, rule, padded, label, parent, level, row)
+            largest = _largest(
+                components, changed, touched, new, largest, before, rule, padded, label, parent, level, row
+            )
             it = components[largest]
+            before = it.high
             boxes[level, 0], boxes[level, 1], boxes[level, 2], boxes[level, 3] = it.x0, it.y0, it.x1, it.y1
             ious[level] = it.iou
     for one in range(new):

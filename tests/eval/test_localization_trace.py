@@ -125,7 +125,8 @@ def test_compat_equals_contours_at_every_threshold(
     data: st.DataObject | None, score_map: np.ndarray, levels: int
 ) -> None:
     boxes = data.draw(truths((224, 224))) if data else np.array([[2.0, 2, 5, 5]])
-    runs = Tracer(Settings(geometry="compat", levels=levels))(score_map, Truth("a", (224, 224), boxes))
+    settings_ = Settings(geometry="compat", levels=levels, threshold=0.1)
+    runs = Tracer(settings_)(score_map, Truth("a", (224, 224), boxes))
     eight = (score_map / 255.0 * 255).astype(np.uint8)
     for threshold in np.arange(0, 1, 1 / levels):
         assert at(runs, threshold) == plain_compat(eight, threshold, boxes), threshold
@@ -154,7 +155,7 @@ def test_maps_of_floats(kind: type, levels: int | Literal["exact"], scale: Scale
     score_map: np.ndarray = (np.random.default_rng(3).random((9, 11)) * 3 - 1).astype(kind)
     score_map[2:4, 3:6] = score_map.max()
     boxes = np.array([[2.0, 1, 7, 5], [0, 0, 11, 9]])
-    runs = Tracer(Settings(levels=levels, scale=scale))(score_map, Truth("a", (11, 9), boxes))
+    runs = Tracer(Settings(levels=levels, scale=scale, threshold=0.0))(score_map, Truth("a", (11, 9), boxes))
     low = float(score_map.min()) if scale == "minmax" else 0.0
     scaled = (score_map.astype(float) - low) / (float(score_map.max()) - low)
     every = np.unique(scaled[scaled >= 0]) if levels == "exact" else np.arange(int(levels) + 1) / int(levels)
@@ -185,6 +186,27 @@ def test_a_perfect_map_of_any_size_scores_one() -> None:
         assert best.iou[best.at(0.5)[0]] == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize(("threshold", "levels"), [(0.155, 100), (0.15, 7), (0.0001, 1000)])
+def test_a_fixed_threshold_off_the_grid_is_refused(threshold: float, levels: int) -> None:
+    with pytest.raises(EvalError, match="more levels"):
+        Settings(threshold=threshold, levels=levels)
+    assert Settings(threshold=threshold, levels="exact").threshold == threshold
+
+
+def test_padding_is_left_out() -> None:
+    """A map of 10 x 10 over an image of 100 x 60 that was padded above and below: rows 2 to 7 are the image."""
+    window, truth = (0.0, -20.0, 100.0, 80.0), Truth("a", (100, 60), np.array([[20.0, 10, 50, 30]]))
+    score_map = np.zeros((10, 10), np.float32)
+    score_map[3:5, 2:5] = 0.5
+    score_map[9, :] = 1.0  # brighter and larger, but in the padding
+    largest, _ = Tracer(Settings())(score_map, truth, window)
+    run = largest.at(0.9)
+    assert largest.boxes[run].tolist() == [[2, 3, 5, 5]]  # pixels of the whole map
+    assert largest.iou[run].tolist() == [1.0]
+    with pytest.raises(EvalError, match="no pixel in the image"):
+        Tracer(Settings())(score_map, truth, (0, 70, 100, 170))
+
+
 @pytest.mark.parametrize("window", [(0, 0, 100, 60), (12.5, 7.5, 87.5, 52.5), (0, -20, 100, 80)])
 def test_boxes_are_compared_in_the_image(window: Window) -> None:
     score_map = np.random.default_rng(5).integers(0, 256, (8, 10)).astype(np.uint8)
@@ -194,6 +216,7 @@ def test_boxes_are_compared_in_the_image(window: Window) -> None:
         image = to_image(largest.boxes[run : run + 1].astype(float), score_map.shape, window, (100, 60))
         assert (image[:, :2] >= 0).all()
         assert (image[:, 2:] <= [100, 60]).all()
+        assert (image[:, :2] < image[:, 2:]).all()
         assert largest.iou[run] == pytest.approx(plain_iou(image, truth.boxes).max(), abs=1e-12)
     there = to_map(truth.boxes, score_map.shape, window)
     back = to_image(there, score_map.shape, window, (100, 60))
