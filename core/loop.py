@@ -254,13 +254,17 @@ def predict(
     step: Callable[[nn.Module, Any], list[T]],
     phase: str = "test",
 ) -> list[T]:
-    """What `step` says of each sample, in order, with the model in eval mode; the mode is put back after."""
+    """What `step` says of each sample, in order, in the run's precision and with the model in eval mode.
+
+    The mode is put back after.
+    """
     training = model.training
     model.to(job.fabric.device).eval()
     results: list[T] = []
     batches = ordered_batches(samples, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers)
     for batch in batches:
-        results += step(model, job.fabric.to_device(batch))
+        with job.fabric.autocast():
+            results += step(model, job.fabric.to_device(batch))
         job.run.progress(done=len(results), total=len(samples), phase=phase)
     model.train(training)
     return results

@@ -212,7 +212,7 @@ def _main(stage: str, kind: type[StageT], execute: Callable[[StageT, Job], Outco
     if run.done:
         _log.info("%s is done already (digest %s)", folder / RESULT, cell)
         return 0
-    job = Job(run, config.root, config, options.backbone, _fabric(config), row)
+    job = Job(run, config.root, config, options.backbone, fabric(config), row)
     _log.info("%s: %s on %s", folder, options.config, job.fabric.device)
     _seed(config.seed)
     outcome = execute(config, job)
@@ -294,7 +294,8 @@ def _seed(seed: int) -> None:
     torch.manual_seed(derive(seed, "weights"))
 
 
-def _fabric(config: Stage) -> "Fabric":
+def fabric(config: Stage) -> "Fabric":
+    """The device and precision that a config asks for. UserError: there is no such device."""
     import torch
     from lightning_fabric import Fabric
 
@@ -303,6 +304,6 @@ def _fabric(config: Stage) -> "Fabric":
     if config.device == "mps" and not torch.backends.mps.is_available():
         raise UserError("device=mps: expected an Apple GPU, torch sees none; use --device auto or cpu")
     # One device and one process a cell: Fabric takes no note of torchrun's other processes with devices=1.
-    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
-    fabric.launch()
-    return fabric
+    found = Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    found.launch()
+    return found

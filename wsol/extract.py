@@ -87,9 +87,9 @@ def extract(config: "Localize", request: Request, show: Callable[..., Iterator[i
 
     config.prepare()
     records = config.data.records(config.root, config.split)
-    settings = _settings(config, request, records)
-    loaded = backbone.load(request.backbone, layer4_stride1=config.layer4_stride1)
     classes = len(config.data.classes(config.root))
+    settings = _settings(config, request, records, classes)
+    loaded = backbone.load(request.backbone, layer4_stride1=config.layer4_stride1)
     _check_classes(request, loaded.spec.num_classes, classes)
     folders = [request.out] if request.top is None else [request.out / f"top{k + 1}" for k in range(request.top)]
     with ExitStack() as stack:
@@ -122,10 +122,10 @@ def _write(
 
     from core.images import normalize
     from core.loader import ordered_batches
-    from core.stage import _fabric
+    from core.stage import fabric as fabric_of
     from wsol.crops import Crops, collate, upsample
 
-    fabric = _fabric(config)
+    fabric = fabric_of(config)
     network = loaded.model.to(fabric.device).to(memory_format=torch.channels_last).eval()
     explain = config.cam.bind(network)
     side = config.geometry.crop if request.side is None else request.side
@@ -194,7 +194,7 @@ def _check_classes(request: Request, head: int, classes: int) -> None:
         raise UserError(f"{request.backbone}: a head of {head} classes has no {request.which}")
 
 
-def _settings(config: "Localize", request: Request, records: "Sequence[ImageRecord]") -> dict[str, Any]:
+def _settings(config: "Localize", request: Request, records: "Sequence[ImageRecord]", classes: int) -> dict[str, Any]:
     """What the maps depend on."""
     from core.config import plain
     from core.stage import upstream_digest
@@ -208,6 +208,7 @@ def _settings(config: "Localize", request: Request, records: "Sequence[ImageReco
         "images": config.data.fingerprint(config.root, config.split, records),
         "backbone": upstream_digest(request.backbone),
         "class": request.which,
+        "classes": classes,
         "side": request.side,
     }
 

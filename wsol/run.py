@@ -12,57 +12,38 @@ N images, S = the crop's side in pixels.
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from core import atomic, backbone
-from core.data.images import read_rgb
 from core.data.records import ImageRecord
 from core.errors import UserError
-from core.images import normalize, to_tensor
+from core.images import normalize
 from core.loop import predict
 from core.run import PARTS
 from core.stage import Job, Metric, Outcome
+from eval.errors import EvalError
 from eval.localization.part import Part, examine
 from eval.localization.report import Report, report
-from eval.localization.settings import Scale, Settings
+from eval.localization.settings import Settings
 from eval.localization.trace import to_image
 from eval.localization.truth import ScoreMap, Truth
+from wsol.crops import Batch, Crops, collate, upsample
 from wsol.stage import Localize
 
 _log = logging.getLogger(__name__)
 _PART = 512
 _RANKED = 5
-_PAPER, _CHOE = "cutmix", "choe"  # whose definition the thresholds of a part follow
 METRICS = {
     "top1_loc": True, "top5_loc": True, "gtknown_loc": True, "maxboxacc": True, "maxboxacc_v2": True,
     "top1_error": False,
 }  # fmt: skip
 """What a cell's result holds, and whether higher is better."""
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """The crops of images, with the index and the original size."""
-
-    config: Localize
-    records: Sequence[ImageRecord]
-    first: int
-
-    def __len__(self) -> int:
-        return len(self.records) - self.first
-
-    def sample(self, index: int) -> tuple[Tensor, int, tuple[int, int]]:
-        record = self.records[self.first + index]
-        image = read_rgb(record.path)
-        return to_tensor(self.config.geometry.prepare(image)), self.first + index, record.size or image.size
 
 
 def execute(config: Localize, job: Job) -> Outcome:
@@ -76,47 +57,50 @@ def execute(config: Localize, job: Job) -> Outcome:
     if loaded.spec.num_classes != classes:
         return _not_applicable(loaded.spec.num_classes, classes)
     finished = Finished(job.run.path(PARTS), config)
-    localizer = _Localizer(config, job, records, loaded, finished)
+    localizer = _Localizer(config, job, loaded, finished, records[finished.images() :])
     predict(
-        job, loaded.model, samples=_Samples(config, records, finished.images()), collate=_collate,
+        job, loaded.model, samples=Crops(records[finished.images() :], config.geometry), collate=collate,
         batch_size=config.batch_size, step=localizer.step, phase="localize",
     )  # fmt: skip
     localizer.flush()
     entries = finished.entries()
     atomic.write_json(job.run.path("boxes.json"), entries)
-    return outcome(entries, {name: finished.report(name) for name in finished.settings})
+    return outcome(entries, finished.report(finished.paper), finished.report(finished.choe))
 
 
 class Finished:
     """The parts of a cell that are on disk."""
 
     def __init__(self, folder: Path, config: Localize) -> None:
+        """A part that is damaged, and those after it, are removed: they are made again."""
         self.folder = folder
-        scale: Scale = "minmax" if config.subtract_minimum else "max"
-        self.settings = {
-            _PAPER: Settings(threshold=config.threshold, scale=scale),
-            _CHOE: Settings(threshold=config.threshold, scale="minmax"),
-        }
+        self.paper = Settings(threshold=config.threshold, scale="minmax" if config.subtract_minimum else "max")
+        self.choe = Settings(threshold=config.threshold, scale="minmax")
+        self.settings = tuple(dict.fromkeys((self.paper, self.choe)))
+        sound = self._sound()
+        for path in folder.glob("[0-9]*"):
+            if int(path.name.partition(".")[0]) >= sound:
+                path.unlink()
+        self.parts = sound
 
     def add(self, maps: Sequence[ScoreMap], truths: Sequence[Truth]) -> None:
         """Score some maps and write a part. EvalError names an image whose map holds NaN or infinity."""
-        number, known = len(self._paths()), {truth.id: truth for truth in truths}
-        for name, settings in self.settings.items():
-            part = examine(maps, known, settings)
-            part.save(self.folder / f"{number:05}.{name}.npz")
-            if name == _PAPER:
-                boxes = _boxes(part, settings.threshold)
+        known = {truth.id: truth for truth in truths}
+        parts = {settings: examine(maps, known, settings) for settings in self.settings}
+        for settings, part in parts.items():
+            part.save(self._path(self.parts, settings))
         entries = [
             {
                 "id": score_map.id,
                 "label": truth.label,
                 "ranked": list(score_map.ranked or ()),
                 "box": [round(value, 3) for value in box],
-                "threshold": self.settings[_PAPER].threshold,
+                "threshold": self.paper.threshold,
             }
-            for score_map, truth, box in zip(maps, truths, boxes, strict=True)
+            for score_map, truth, box in zip(maps, truths, _boxes(parts[self.paper], self.paper.threshold), strict=True)
         ]
-        atomic.write_json(self.folder / f"{number:05}.json", entries)  # the last of a part: it is finished
+        atomic.write_json(self._entries(self.parts), entries)  # the last of a part: it is finished
+        self.parts += 1
 
     def images(self) -> int:
         """How many images are done: the first ones of the split."""
@@ -124,44 +108,54 @@ class Finished:
 
     def entries(self) -> list[dict[str, Any]]:
         """The entries of boxes.json, in the order of the split."""
-        return [entry for path in self._paths() for entry in json.loads(path.read_text())]
+        return [entry for number in range(self.parts) for entry in json.loads(self._entries(number).read_text())]
 
-    def report(self, name: str) -> Report:
+    def report(self, settings: Settings) -> Report:
         """The numbers by one of the two definitions."""
+        return report(lambda: (Part.load(self._path(number, settings)) for number in range(self.parts)), settings)
 
-        def parts() -> Iterator[Part]:
-            for number in range(len(self._paths())):
-                yield Part.load(self.folder / f"{number:05}.{name}.npz")
+    def _sound(self) -> int:
+        """How many parts are whole, from the first."""
+        number = 0
+        while self._entries(number).is_file():
+            try:
+                for settings in self.settings:
+                    Part.load(self._path(number, settings))
+            except EvalError as error:
+                _log.warning("%s", error)
+                break
+            number += 1
+        return number
 
-        return report(parts, self.settings[name])
+    def _entries(self, number: int) -> Path:
+        return self.folder / f"{number:05}.json"
 
-    def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*.json"))
+    def _path(self, number: int, settings: Settings) -> Path:
+        return self.folder / f"{number:05}.{settings.scale}.npz"
 
 
 class _Localizer:
     """A network bound to its CAM, and the maps of the part under way."""
 
     def __init__(
-        self, config: Localize, job: Job, records: Sequence[ImageRecord], loaded: backbone.Backbone, finished: Finished
+        self, config: Localize, job: Job, loaded: backbone.Backbone, finished: Finished, records: Sequence[ImageRecord]
     ) -> None:
-        self.config, self.job, self.records, self.spec = config, job, records, loaded.spec
-        self.finished = finished
+        self.config, self.records, self.spec, self.finished = config, records, loaded.spec, finished
         self.maps: list[ScoreMap] = []
         self.truths: list[Truth] = []
         network = loaded.model.to(job.fabric.device).to(memory_format=torch.channels_last).eval()
         self.explain = config.cam.bind(network)
 
-    def step(self, _: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> list[None]:
-        """Pixels [N, 3, S, S] uint8, indices [N] and original sizes [N, 2]: keep their maps, write a part when full."""
-        pixels, indices, sizes = batch
-        records = [self.records[i] for i in indices.tolist()]
-        labels = torch.tensor([record.label for record in records], device=pixels.device)
-        maps = self.explain(normalize(pixels, self.spec.mean, self.spec.std), lambda _: labels)
+    def step(self, _: nn.Module, batch: Batch) -> list[None]:
+        """Keep the maps of a batch, write a part when there are enough."""
+        records = [self.records[i] for i in batch.indices.tolist()]
+        labels = torch.tensor([record.label for record in records], device=batch.pixels.device)
+        maps = self.explain(normalize(batch.pixels, self.spec.mean, self.spec.std), lambda _: labels)
         scores = upsample(maps.scores, self.config.geometry.crop).cpu().numpy()
         ranked = maps.logits.topk(min(_RANKED, maps.logits.shape[1])).indices.tolist()
-        for score_map, record, classes, (w, h) in zip(scores, records, ranked, sizes.tolist(), strict=True):
-            self.maps.append(ScoreMap(record.id, score_map, self.config.geometry.window((w, h)), classes))
+        places = zip(batch.windows.tolist(), batch.sizes.tolist(), strict=True)
+        for score_map, record, classes, (window, (w, h)) in zip(scores, records, ranked, places, strict=True):
+            self.maps.append(ScoreMap(record.id, score_map, tuple(window), classes))
             self.truths.append(Truth(record.id, (w, h), np.array(record.boxes, np.float64), record.label))
             if len(self.maps) == _PART:
                 self.flush()
@@ -174,14 +168,9 @@ class _Localizer:
             self.maps, self.truths = [], []
 
 
-def upsample(scores: Tensor, side: int) -> Tensor:
-    """Score maps [N, h, w] -> [N, side, side], bilinear; the map's cells tile the image (corners not aligned)."""
-    return functional.interpolate(scores[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
-
-
-def outcome(entries: Sequence[dict[str, Any]], reports: dict[str, Report]) -> Outcome:
+def outcome(entries: Sequence[dict[str, Any]], by_paper: Report, by_choe: Report) -> Outcome:
     """The metrics of entries of boxes.json and of the reports by both definitions."""
-    paper, choe = reports[_PAPER].measures, reports[_CHOE].measures
+    paper, choe = by_paper.measures, by_choe.measures
     right = np.array([entry["ranked"][0] == entry["label"] for entry in entries])
     values = {
         "top1_loc": paper["top1_loc"].fixed.value,
@@ -193,7 +182,7 @@ def outcome(entries: Sequence[dict[str, Any]], reports: dict[str, Report]) -> Ou
     }
     return Outcome(
         {name: Metric(values[name], "%", higher) for name, higher in METRICS.items()},
-        {name: given.as_dict() for name, given in reports.items()},
+        {"cutmix": by_paper.as_dict(), "choe": by_choe.as_dict()},
     )
 
 
@@ -204,11 +193,6 @@ def _boxes(part: Part, threshold: float) -> list[list[float]]:
         to_image(box[None], (shape[0], shape[1]), tuple(window), (size[0], size[1]))[0].tolist()
         for box, shape, window, size in zip(boxes, part.shapes, part.windows, part.sizes, strict=True)
     ]
-
-
-def _collate(samples: list[tuple[Tensor, int, tuple[int, int]]]) -> tuple[Tensor, Tensor, Tensor]:
-    pixels, indices, sizes = zip(*samples, strict=True)
-    return torch.stack(pixels), torch.tensor(indices), torch.tensor(sizes)
 
 
 def _refuse_without_boxes(config: Localize, records: Sequence[ImageRecord]) -> None:

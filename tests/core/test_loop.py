@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,20 @@ def test_predictions_come_in_order_and_leave_the_mode(tmp_path: Path) -> None:
     )
     assert told == [(False, float(y)) for y in Points().y]
     assert model.training
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_predictions_are_made_in_the_runs_precision(tmp_path: Path, precision: Any, expected: torch.dtype) -> None:
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    told = loop.predict(
+        replace(job(tmp_path), fabric=fabric),
+        network(),
+        samples=Points(),
+        collate=default_collate,
+        batch_size=32,
+        step=lambda m, batch: [m(batch[0]).dtype] * len(batch[0]),
+    )
+    assert set(told) == {expected}
 
 
 def test_learning_rates_are_functions_of_the_step() -> None:
