@@ -384,5 +384,11 @@ def _found(it: Any, x: int, y: int, level: int, gain: int) -> None:
 def _widen(it: Any, x: int, y: int, gain: int) -> None:
     """One more pixel."""
     it.shape += gain
-    it.x0, it.y0 = min(it.x0, x), min(it.y0, y)
-    it.x1, it.y1 = max(it.x1, x + 1), max(it.y1, y + 1)
+    if x < it.x0:  # branches that are seldom taken are faster here than four minima
+        it.x0 = x
+    elif x >= it.x1:
+        it.x1 = x + 1
+    if y < it.y0:
+        it.y0 = y
+    elif y >= it.y1:
+        it.y1 = y + 1
