@@ -40,6 +40,10 @@ class Hits:
         over = np.searchsorted(np.sort(self.high), thresholds, side="left")
         return np.asarray(begun - over)
 
+    def ends(self) -> np.ndarray:
+        """Where an image begins or ceases to be hit, and 1, each as often as that happens: [at most 2 K + 1]."""
+        return np.concatenate([self.low[self.low >= 0], self.high, [1.0]])
+
     def best(self, thresholds: np.ndarray | None = None) -> tuple[float, int]:
         """The threshold at which the most images are hit, and how many.
 
@@ -47,7 +51,7 @@ class Hits:
         given ones, ascending: the lowest that is best.
         """
         if thresholds is None:
-            thresholds = np.unique(np.concatenate([self.low[self.low >= 0], self.high, [1.0]]))
+            thresholds = np.unique(self.ends())
         counts = self.counts(thresholds)
         place = int(np.argmax(counts))
         return float(thresholds[place]), int(counts[place])

@@ -1,13 +1,14 @@
 """The evaluator from Python: score maps and annotations in, a report out."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from eval.errors import EvalError
-from eval.localization.part import Part, examine
+from eval.localization.gather import criteria
+from eval.localization.part import Examiner, Part
 from eval.localization.report import Report, report
 from eval.localization.settings import Settings
 from eval.localization.truth import ScoreMap, Truth
@@ -40,9 +41,11 @@ def evaluate(
         seed: of the bootstrap.
 
     Raises:
-        EvalError: names the images: without a map, without annotation, twice, or what `examine` refuses.
+        EvalError: names the images: without a map, without annotation, twice, or what `examine` refuses. Two IoUs have
+            one name.
     """
     chosen = Settings() if settings is None else settings
+    criteria(chosen)  # refused now rather than when all maps are traced
     parts = _parts(maps, truths, chosen, skip_bad)
     others = _parts(*select, chosen, skip_bad) if select is not None else None
     return report(
@@ -56,39 +59,23 @@ def evaluate(
 
 def _parts(maps: Maps, truths: Truths, settings: Settings, skip_bad: bool) -> list[Part]:
     known = _by_id(truths)
-    seen: set[str] = set()
-    twice: list[tuple[str, str]] = []
-    source = _once(maps, seen, twice if skip_bad else None)
-    parts = []
-    for first in source:
-        chunk = itertools.chain([first], itertools.islice(source, _PART - 1))
-        parts.append(examine(chunk, known, settings, skip_bad=skip_bad))
-    missing = [name for name in known if name not in seen]
+    examiner = Examiner(known, settings, skip_bad=skip_bad)
+    source = (given if isinstance(given, ScoreMap) else ScoreMap(*given) for given in maps)
+    parts = [examiner(itertools.chain([first], itertools.islice(source, _PART - 1))) for first in source]
+    missing = [name for name in known if name not in examiner.seen]
     if missing and not skip_bad:
         raise EvalError(
             f"{len(missing)} of {len(known)} images have no score map: {', '.join(missing[:10])}"
             f"{' ...' if len(missing) > 10 else ''}"
         )
-    rest = examine((), known, settings)
-    return [*parts, replace(rest, skipped=(*twice, *((name, "no score map") for name in missing)))]
-
-
-def _once(maps: Maps, seen: set[str], twice: list[tuple[str, str]] | None) -> Iterator[ScoreMap]:
-    """The maps, each id noted in `seen`; of an id the first alone, where `twice` takes the others."""
-    for given in maps:
-        score_map = given if isinstance(given, ScoreMap) else ScoreMap(*given)
-        if score_map.id not in seen:
-            seen.add(score_map.id)
-            yield score_map
-            continue
-        message = f"{score_map.id}: a second score map of the same image"
-        if twice is None:
-            raise EvalError(message)
-        twice.append((score_map.id, message))
+    return [*parts, replace(examiner(()), skipped=tuple((name, "no score map") for name in missing))]
 
 
 def _by_id(truths: Truths) -> Mapping[str, Truth]:
     if isinstance(truths, Mapping):
+        other = [(name, truth.id) for name, truth in truths.items() if name != truth.id]
+        if other:
+            raise EvalError(f"{len(other)} annotations are given under other ids than theirs, the first {other[0]}")
         return truths
     known: dict[str, Truth] = {}
     for truth in truths:

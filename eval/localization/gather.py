@@ -40,10 +40,17 @@ class Criterion(NamedTuple):
 
 
 def criteria(settings: Settings) -> dict[str, Criterion]:
-    """The measures of boxes that are not made from others, by name."""
+    """The measures of boxes that are not made from others, by name.
+
+    EvalError: two of the IoUs have one name, as .5 and .50000001 do.
+    """
+    names = [f"{100 * iou:g}" for iou in settings.ious]
+    if len(set(names)) < len(names):
+        raise EvalError(f"ious {settings.ious}: two of them would both be called {max(names, key=names.count)}")
     found = {"gt_known_loc": Criterion(False, settings.loc_iou, True)}
     for prefix, component in (("max_box_acc", False), ("max_box_acc_v2", True)):
-        found |= {f"{prefix}_{100 * iou:g}": Criterion(component, iou, False) for iou in settings.ious}
+        some = zip(names, settings.ious, strict=True)
+        found |= {f"{prefix}_{name}": Criterion(component, iou, False) for name, iou in some}
     return found
 
 
@@ -73,7 +80,7 @@ def gather(parts: Parts, settings: Settings, fixed: float) -> Gathered:
     """Read the parts of a split once.
 
     Raises:
-        EvalError: an image in two parts; boxes, masks or predicted classes in some parts only; no image at all.
+        EvalError: an image in two parts; boxes or masks in some parts only; no image at all.
     """
     asked = criteria(settings)
     found: dict[str, list[Hits]] = {name: [] for name in asked}
@@ -92,7 +99,7 @@ def gather(parts: Parts, settings: Settings, fixed: float) -> Gathered:
         pool.add(part)
     tally.check()
     right = np.concatenate(kept["right"])
-    known = {"top1_loc": right[:, 0]} if tally.ranks else {}
+    known = {"top1_loc": right[:, 0]} if tally.ranks else {}  # of an image the class of which is not known: neither
     known |= {"top5_loc": right[:, 1]} if tally.ranks >= 5 else {}
     joined = {name: join_hits(some) for name, some in found.items()} if tally.boxes else {}
     if tally.boxes:
@@ -116,9 +123,11 @@ class _Tally:
     def __init__(self) -> None:
         self.ids = set[str]()
         self.boxes = self.masks = False
-        self.ranks, self.unranked = 0, 0
+        self.ranks = 0
+        """How many ranked classes every image has."""
+        self.unranked: list[str] = []
         self.skipped: list[tuple[str, str]] = []
-        self.constant: list[str] = []
+        self.silent: list[str] = []
         self.negative = 0
 
     def add(self, part: Part) -> None:
@@ -131,29 +140,41 @@ class _Tally:
         boxes, masks = len(part.largest) > 0, len(part.inside) > 0
         if self.ids and (boxes, masks) != (self.boxes, self.masks):
             raise EvalError(f"{part.ids[0]}: some images have boxes or masks, and others have not")
-        if self.ids and (part.ranks > 0) != (self.ranks > 0):
-            raise EvalError(f"{part.ids[0]}: the classes of some images are known, and of others not")
-        self.ranks = min(self.ranks, part.ranks) if self.ids else part.ranks
+        least = int(part.ranks.min())
+        self.ranks = min(self.ranks, least) if self.ids else least
+        self.unranked += [part.ids[place] for place in np.flatnonzero(part.ranks == 0)]
         self.boxes, self.masks = boxes, masks
         self.ids.update(part.ids)
-        self.constant += part.constant
+        self.silent += part.silent
         self.negative += part.negative
 
     def check(self) -> None:
         if not self.ids:
-            left = (
-                f"; {len(self.skipped)} were left out, the first, {': '.join(self.skipped[0])}" if self.skipped else ""
-            )
+            left = ""
+            if self.skipped:
+                name, why = self.skipped[0]
+                left = f"; {len(self.skipped)} were left out, the first: {name}: {why}"
             raise EvalError(f"no image to evaluate{left}")
 
     def notes(self, settings: Settings) -> Iterator[str]:
-        if self.constant:
-            first = ", ".join(self.constant[:3]) + (" ..." if len(self.constant) > 3 else "")
-            yield f"{len(self.constant)} of {len(self.ids)} maps are constant and say nothing of the place: {first}"
+        if self.silent:
+            positive = {"corrected": "0", "compat": "1/255"}[settings.geometry]
+            reason = f"constant, or nowhere above {positive}" if settings.scale == "max" else "constant"
+            first = _some(self.silent)
+            yield f"{len(self.silent)} of {len(self.ids)} maps say nothing of the place ({reason}): {first}"
         if self.negative and settings.scale == "max":
             yield (
                 f"{self.negative} of {len(self.ids)} maps have values below 0, which scale max leaves out at every "
                 "threshold; scale minmax counts from the map's minimum"
             )
-        if self.ranks and self.ranks < 5:
+        if 0 < len(self.unranked) < len(self.ids):
+            yield (
+                f"no top-1 and top-5 Loc: label or predicted classes of {len(self.unranked)} of {len(self.ids)} images "
+                f"are not known: {_some(self.unranked)}"
+            )
+        if 0 < self.ranks < 5:
             yield f"no top-5 Loc: {self.ranks} predicted classes are known, not five"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")

@@ -2,19 +2,22 @@
 
 corrected: the map is read at the place of every pixel of the mask (the map's pixel around its centre), so maps and
 masks may have any size. Pixels of the mask beyond the map's window score lowest: at no threshold does the map call
-them object. Values are scaled as for boxes (levels.py), and told apart at the thresholds 0, 1 / levels, ..., 1. A map
-that says nothing about the place calls its whole window object, as for boxes.
+them object. Values are scaled as for boxes (levels.py; padding is no part of a map, trace.py), and told apart at the
+thresholds 0, 1 / levels, ..., 1. A map that says nothing about the place calls its whole window object, as for boxes.
 
 compat repeats clovaai/wsolevaluation (commit 96f4b88), evaluation.py, `MaskEvaluator`, `get_mask`, `load_mask_image`:
 maps are 224 x 224, from 0 to 1, not scaled; masks are resized to that by the nearest pixel; the bins of values begin at
 0, 1 / levels, ..., 1, 2. An 8-bit map is taken as the map divided by 255.
 
 In both the object is the union of its masks (what is not black), and what is ignored counts neither way but where the
-object is (Choe et al. 2020, section 4).
+object is (Choe et al. 2020, section 4). corrected: a pixel is not black where any of its colours is above 0, of any
+number of bits; alpha is no colour. compat: where OpenCV's 8-bit grey is, so that 16-bit masks of instance numbers below
+256, and the darkest colours, are black.
 
 Letters: H x W pixels of a mask, K thresholds.
 """
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +26,11 @@ import numpy as np
 
 from eval.errors import EvalError
 from eval.localization import baselines
-from eval.localization.settings import Settings
+from eval.localization.settings import Geometry, Settings
 from eval.localization.truth import Truth, Window
 
 SIDE = 224
 """wsolevaluation's size of maps and masks."""
-_FLOATS = (np.float16, np.float32, np.float64)
 
 
 class Pixels(NamedTuple):
@@ -58,36 +60,36 @@ def steps(settings: Settings) -> int:
     return 1000 if settings.levels == "exact" else min(settings.levels, 1000)
 
 
-def checked(values: np.ndarray, name: str) -> np.ndarray:
-    """The map as it is, once it is known that it can be evaluated.
+def inside_image(shape: tuple[int, ...], window: Window, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a map [h, w] whose centres are in the image (width, height); the others are padding.
 
-    Raises:
-        EvalError: names the image; not 2-D, empty, of another type than uint8 or floats, or with NaN or infinity.
+    As for boxes (trace.py).
     """
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or not values.size:
-        shape = getattr(values, "shape", type(values).__name__)
-        raise EvalError(f"{name}: a score map of shape {shape}, expected height x width")
-    if values.dtype != np.uint8 and values.dtype not in _FLOATS:
-        raise EvalError(f"{name}: a score map of type {values.dtype}, expected uint8, float16, float32 or float64")
-    if values.dtype != np.uint8 and not np.isfinite([values.min(), values.max()]).all():
-        raise EvalError(f"{name}: the score map holds NaN or infinity")
-    return values
+    found = []
+    for cells, start, end, side in (
+        (shape[0], window[1], window[3], size[1]),
+        (shape[1], window[0], window[2], size[0]),
+    ):
+        step = (end - start) / cells
+        first, last = (math.ceil((edge - start) / step - 0.5) for edge in (0.0, float(side)))
+        found.append(slice(max(first, 0), min(max(last, 0), cells)))
+    return found[0], found[1]
 
 
 def count_pixels(values: np.ndarray, truth: Truth, window: Window, settings: Settings) -> Pixels:
-    """Count the pixels of a checked map [h, w] by value.
+    """Count the pixels of a map [h, w] by value; it was checked (levels.py).
 
     Raises:
         EvalError: a mask file is missing or cannot be read; compat: a map that is not 224 x 224, is outside of 0 to 1,
-            or has a window that is not the whole image.
+            or has a window that is not the whole image; corrected: a window without a pixel in the image.
     """
     from eval.localization.tally import count_places  # numba
 
     if settings.geometry == "compat":
         found, asked = _compat_bins(values, truth, window, settings), (SIDE, SIDE)
     else:
-        found, asked = _corrected_bins(values, truth.id, settings), None
-    inside, ignored = read_masks(truth, asked)
+        found, asked = _corrected_bins(values, truth, window, settings), None
+    inside, ignored = read_masks(truth, asked, settings.geometry)
     rows, columns = (np.arange(side) for side in inside.shape)
     near = baselines.rings(*inside.shape)
     centre = count_places(near, rows, columns, inside, ignored, baselines.RINGS)
@@ -98,32 +100,53 @@ def count_pixels(values: np.ndarray, truth: Truth, window: Window, settings: Set
     return Pixels(counts[1], counts[0], centre[1], centre[0], inside.size)
 
 
-def read_masks(truth: Truth, shape: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
-    """The object and what is ignored, [H, W] bool each; of the first mask's size, or of `shape`."""
+def read_masks(truth: Truth, shape: tuple[int, int] | None, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """The object and what is ignored, [H, W] bool each; of the first mask's size, or of `shape`.
+
+    EvalError names the image and the file that cannot be read.
+    """
     inside: np.ndarray | None = None
     for path in truth.masks:
-        mask = _read(path, truth.id, inside.shape if inside is not None else shape)
+        mask = _resized(path, truth.id, inside.shape if inside is not None else shape, geometry)
         inside = mask if inside is None else inside | mask
     assert inside is not None
     if truth.ignore is None:
         return inside, np.zeros_like(inside)
-    return inside, _read(truth.ignore, truth.id, inside.shape) & ~inside
+    return inside, _resized(truth.ignore, truth.id, inside.shape, geometry) & ~inside
 
 
-def _read(path: Path, name: str, shape: tuple[int, ...] | None) -> np.ndarray:
-    """[H, W] bool, resized by the nearest pixel to `shape`."""
+def read_mask(path: Path, geometry: Geometry) -> np.ndarray:
+    """Where one mask file is not black: [H, W] bool.
+
+    EvalError names the file: missing, no image that OpenCV reads, or damaged.
+    """
     import cv2
 
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise EvalError(f"{name}: mask {path} cannot be read: {error.strerror}") from None
-    mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+        raise EvalError(f"mask {path} cannot be read: {error.strerror}") from None
+    try:
+        flags = cv2.IMREAD_GRAYSCALE if geometry == "compat" else cv2.IMREAD_UNCHANGED
+        mask = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error as error:  # more pixels than OpenCV takes
+        raise EvalError(f"mask {path} cannot be read: {error.err}") from None
     if mask is None:
-        raise EvalError(f"{name}: mask {path} is not an image, or damaged")
-    if shape is not None and mask.shape != shape:
-        mask = cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST)
-    return np.asarray(mask > 0)
+        raise EvalError(f"mask {path} is not an image, or damaged")
+    return np.asarray((mask[..., :3] > 0).any(axis=2) if mask.ndim == 3 else mask > 0)
+
+
+def _resized(path: Path, name: str, shape: tuple[int, ...] | None, geometry: Geometry) -> np.ndarray:
+    """[H, W] bool, resized by the nearest pixel to `shape`."""
+    import cv2
+
+    try:
+        mask = read_mask(path, geometry)
+    except EvalError as error:
+        raise EvalError(f"{name}: {error}") from None
+    if shape is None or mask.shape == shape:
+        return mask
+    return np.asarray(cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def _places(pixels: int, side: int, window: tuple[float, ...], cells: int) -> np.ndarray:
@@ -133,17 +156,20 @@ def _places(pixels: int, side: int, window: tuple[float, ...], cells: int) -> np
     return np.where((found >= 0) & (found < cells), found, cells)
 
 
-def _corrected_bins(values: np.ndarray, name: str, settings: Settings) -> np.ndarray:
-    """[h + 1, w + 1] bins; the last row and column, 0, are for pixels beyond the window."""
+def _corrected_bins(values: np.ndarray, truth: Truth, window: Window, settings: Settings) -> np.ndarray:
+    """[h + 1, w + 1] bins; the last row and column, 0, are for pixels beyond the window, and so is padding."""
     from eval.localization import levels  # numba
 
     bins = np.zeros((values.shape[0] + 1, values.shape[1] + 1), np.int32)
-    found = levels.to_levels(levels.checked(values, name), settings.scale, steps(settings))
+    shown = inside_image(values.shape, window, truth.size)
+    if not values[shown].size:
+        raise EvalError(f"{truth.id}: the map's window {window} has no pixel in the image of {truth.size}")
+    found = levels.to_levels(values[shown], settings.scale, steps(settings))
     ends = thresholds(settings)
     if isinstance(found, levels.Unlocalized):
-        bins[:-1, :-1] = len(ends) - 1
+        bins[shown] = len(ends) - 1
     else:
-        bins[:-1, :-1] = (np.searchsorted(ends, found[1], side="right") - 1)[found[0]]
+        bins[shown] = (np.searchsorted(ends, found[1], side="right") - 1)[found[0]]
     return bins
 
 

@@ -62,27 +62,41 @@ class PixelScores:
 
 
 class Thresholds(NamedTuple):
-    """Where accuracies are asked for."""
+    """The thresholds that accuracies are asked for at."""
 
     fixed: float
     candidates: np.ndarray | None
     """What the best one is chosen from; None: all from 0 to 1."""
-    curve: np.ndarray
+    curve_grid: np.ndarray
     """[T] of the curves."""
-    coarse: np.ndarray
-    """What a resample's best one is chosen from."""
+    bootstrap_grid: np.ndarray
+    """What a resample's best one is chosen from, beside those of `resampled`."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Thresholds":
         """Those of the settings; compat takes a fixed threshold that its grid holds but for rounding as the grid's."""
-        fine = np.arange(_STEPS + 1) / _STEPS
+        even = np.arange(_STEPS + 1) / _STEPS
         if settings.geometry == "corrected":
-            return cls(settings.threshold, None, fine, fine)
+            return cls(settings.threshold, None, even, even)
         assert settings.levels != "exact"
         grid = np.arange(0, 1, 1 / settings.levels)
         near = float(grid[np.argmin(np.abs(grid - settings.threshold))])
         fixed = near if abs(near - settings.threshold) < 1e-9 else settings.threshold
         return cls(fixed, grid, grid, grid if len(grid) <= _STEPS else grid[:: -(-len(grid) // _STEPS)])
+
+    def resampled(self, hits: Hits, best: float) -> np.ndarray:
+        """What a resample's best threshold is chosen from: [T] ascending.
+
+        The bootstrap grid, the best one of all images, and where hits begin or end: all such places if they are at most
+        1000, else evenly some of them. So there are many where much changes, however close to 0 that is.
+        """
+        ends = hits.ends()
+        if self.candidates is not None:
+            ends = ends[np.isin(ends, self.candidates)]
+        places = np.unique(ends)
+        if len(places) > _STEPS:
+            places = np.sort(ends)[np.linspace(0, len(ends) - 1, _STEPS).astype(np.int64)]
+        return np.unique(np.concatenate([self.bootstrap_grid, places, [best]]))
 
 
 class Found(NamedTuple):
@@ -108,7 +122,7 @@ def measure(
     parts: Parts,
     here: Gathered,
     other: Gathered | None,
-    at: Thresholds,
+    asked: Thresholds,
     settings: Settings,
     resamples: int,
     seed: int,
@@ -122,9 +136,9 @@ def measure(
         base |= _box_baselines(here, other, settings, drawn)
     scores = None
     if here.pool is not None:
-        scores, gaussian = _pixels(parts, here, other, at, settings, drawn)
+        scores, gaussian = _pixels(parts, here, other, asked, settings, drawn)
         base["centre_gaussian"] = {"pxap": gaussian}
-    return Found(_boxes(here, other, at, settings, drawn), base, scores)
+    return Found(_boxes(here, other, asked, drawn), base, scores)
 
 
 def missing(here: Gathered, other: Gathered) -> str | None:
@@ -134,22 +148,20 @@ def missing(here: Gathered, other: Gathered) -> str | None:
     return "masks" if here.pool is not None and other.pool is None else None
 
 
-def _boxes(
-    here: Gathered, other: Gathered | None, at: Thresholds, settings: Settings, drawn: Bootstrap | None
-) -> dict[str, Measure]:
+def _boxes(here: Gathered, other: Gathered | None, asked: Thresholds, drawn: Bootstrap | None) -> dict[str, Measure]:
     if not here.hits:
         return {}
-    chosen = {} if other is None else {name: hits.best(at.candidates)[0] for name, hits in other.hits.items()}
-    fixed = {name: _accuracy(hits, at.fixed, drawn) for name, hits in here.hits.items()}
+    chosen = {} if other is None else {name: hits.best(asked.candidates)[0] for name, hits in other.hits.items()}
+    fixed = {name: _accuracy(hits, asked.fixed, drawn) for name, hits in here.hits.items()}
     selected = {
         name: _accuracy(hits, chosen[_LOC if name in here.right else name], drawn)
         for name, hits in here.hits.items()
         if chosen
     }
-    best = {name: _best(hits, at, drawn) for name, hits in here.hits.items()}
+    best = {name: _best(hits, asked, drawn) for name, hits in here.hits.items()}
     for values in (fixed, best, *([selected] if chosen else [])):
         three = [values[name] for name in values if name.startswith(f"{V2}_")]
-        values[V2] = _mean(three, at.fixed if values is fixed else None)
+        values[V2] = _mean(three, asked.fixed if values is fixed else None)
     order = [_LOC, *here.right, *(name for name in here.hits if name != _LOC and name not in here.right), V2]
     return {name: Measure(fixed[name].at(), selected[name].at() if chosen else None, best[name].at()) for name in order}
 
@@ -159,9 +171,10 @@ def _accuracy(hits: Hits, threshold: float, drawn: Bootstrap | None) -> _Value:
     return _Value(100.0 * int(hit.sum()) / hits.images, threshold, None if drawn is None else drawn.accuracy(hit))
 
 
-def _best(hits: Hits, at: Thresholds, drawn: Bootstrap | None) -> _Value:
-    threshold, count = hits.best(at.candidates)
-    return _Value(100.0 * count / hits.images, threshold, None if drawn is None else drawn.best(hits, at.coarse))
+def _best(hits: Hits, asked: Thresholds, drawn: Bootstrap | None) -> _Value:
+    threshold, count = hits.best(asked.candidates)
+    again = None if drawn is None else drawn.best(hits, asked.resampled(hits, threshold))
+    return _Value(100.0 * count / hits.images, threshold, again)
 
 
 def _mean(values: list[_Value], threshold: float | None) -> _Value:
@@ -183,16 +196,10 @@ def _box_baselines(
     whole: dict[str, _Value] = {}
     centre: dict[str, _Value] = {}
     for name, (criterion, right) in asked.items():
-        chooser = here if other is None else other
-        side = int(np.argmax(criterion.of(chooser.centre_iou).sum(axis=0)))
-        for values, iou, threshold in (
-            (whole, here.whole_iou, None),
-            (centre, here.centre_iou[:, side], (side + 1) / here.centre_iou.shape[1]),
-        ):
-            hit = criterion.of(iou) if right is None else criterion.of(iou) & right
-            values[name] = _Value(
-                100.0 * int(hit.sum()) / here.images, threshold, None if drawn is None else drawn.accuracy(hit)
-            )
+        hit = criterion.of(here.whole_iou) if right is None else criterion.of(here.whole_iou) & right
+        again = None if drawn is None else drawn.accuracy(hit)
+        whole[name] = _Value(100.0 * int(hit.sum()) / here.images, None, again)
+        centre[name] = _centre_box(here, other, criterion, right, drawn)
     for values in (whole, centre):
         values[V2] = _mean([values[name] for name in values if name.startswith(f"{V2}_")], None)
     return {
@@ -201,11 +208,28 @@ def _box_baselines(
     }
 
 
+def _centre_box(
+    here: Gathered, other: Gathered | None, criterion: Criterion, right: np.ndarray | None, drawn: Bootstrap | None
+) -> _Value:
+    """The box of the side that is best by IoU: on the other split, else here, and then in every resample anew."""
+    enough = criterion.of(here.centre_iou)  # [N, S]
+    side = int(np.argmax((enough if other is None else criterion.of(other.centre_iou)).sum(axis=0)))
+    hit = enough if right is None else enough & right[:, None]
+    again = None
+    if drawn is not None and other is not None:
+        again = drawn.accuracy(hit[:, side])
+    elif drawn is not None:
+        all_sides = drawn.sides(enough)  # [S, R]
+        chosen = all_sides.argmax(axis=0)[None]
+        again = np.take_along_axis(all_sides if right is None else drawn.sides(hit), chosen, axis=0)[0]
+    return _Value(100.0 * int(hit[:, side].sum()) / here.images, (side + 1) / enough.shape[1], again)
+
+
 def _pixels(
     parts: Parts,
     here: Gathered,
     other: Gathered | None,
-    at: Thresholds,
+    asked: Thresholds,
     settings: Settings,
     drawn: Bootstrap | None,
 ) -> tuple[PixelScores, At]:
@@ -231,7 +255,7 @@ def _pixels(
     best = _Value(
         100.0 * float(iou[peak(iou)]), float(ends[peak(iou)]), None if curves is None else curves[:, proper].max(axis=1)
     )
-    fixed = taken(int(np.searchsorted(ends, at.fixed)))
+    fixed = taken(int(np.searchsorted(ends, asked.fixed)))
     ap, gaussian = (_average_precision(sums, many, prefix) for prefix in ("", "centre_"))
     return PixelScores(ap, Measure(fixed, selected, best.at()), ends, precision, recall, iou), gaussian
 

@@ -32,7 +32,7 @@ class Report:
     images: int
     """How many were evaluated."""
     measures: dict[str, Measure]
-    """By name, as in the module's table; empty without boxes, without the class's where classes are not known."""
+    """By name, as in the module's table; empty without boxes, without the class's where one image's is not known."""
     baselines: dict[str, dict[str, At]]
     """`whole_image` and `centre_box` (a threshold is its side, as a share of the image's: the best for each measure, of
     the other split where there is one), by measure; `centre_gaussian`, with `pxap` alone."""
@@ -94,12 +94,12 @@ def report(
         seed: of the bootstrap.
 
     Raises:
-        EvalError: no image, one in two parts, or parts of which some have boxes, masks or classes and others have not.
+        EvalError: no image, one in two parts, or parts of which some have boxes or masks and others have not.
     """
-    at = Thresholds.of(settings)
-    here = gather(parts, settings, at.fixed)
-    other = None if select is None else gather(select, settings, at.fixed)
-    found = measure(parts, here, other, at, settings, resamples, seed)
+    asked = Thresholds.of(settings)
+    here = gather(parts, settings, asked.fixed)
+    other = None if select is None else gather(select, settings, asked.fixed)
+    found = measure(parts, here, other, asked, settings, resamples, seed)
     notes = here.notes if other is None else (*here.notes, *(f"the other split: {note}" for note in other.notes))
     return Report(
         settings=settings,
@@ -107,8 +107,8 @@ def report(
         measures=found.measures,
         baselines=found.baselines,
         pixels=found.pixels,
-        thresholds=at.curve,
-        curves={name: hits.counts(at.curve) * (100.0 / here.images) for name, hits in here.hits.items()},
+        thresholds=asked.curve_grid,
+        curves={name: hits.counts(asked.curve_grid) * (100.0 / here.images) for name, hits in here.hits.items()},
         iou_edges=np.linspace(0, 1, len(here.iou_histogram) + 1),
         iou_histogram=here.iou_histogram,
         skipped=(*here.skipped, *(() if other is None else other.skipped)),

@@ -51,15 +51,18 @@ def _marks(found: Measure) -> dict[str, float]:
 
 
 def _common(part: Part) -> _Columns:
-    unknown: list[Any] = [None] * len(part.ids)
+    first, five = (
+        [bool(right) if known else None for right, known in zip(part.right[:, place], part.ranks >= least, strict=True)]
+        for place, least in ((0, 1), (1, 5))
+    )
     return {
         "image": list(part.ids),
         "width": part.sizes[:, 0].tolist(),
         "height": part.sizes[:, 1].tolist(),
         "map_width": part.shapes[:, 1].tolist(),
         "map_height": part.shapes[:, 0].tolist(),
-        "right_top1": part.right[:, 0].tolist() if part.ranks else unknown,
-        "right_top5": part.right[:, 1].tolist() if part.ranks >= 5 else unknown,
+        "right_top1": first,
+        "right_top5": five,
     }
 
 

@@ -1,4 +1,4 @@
-"""The inner loops of bootstrap and masks."""
+"""The inner loops of bootstrap, masks and baselines."""
 
 from typing import Any
 
@@ -44,4 +44,28 @@ def count_places(bins: Any, rows: Any, columns: Any, inside: Any, ignored: Any, 
         for x in range(inside.shape[1]):
             if not ignored[y, x]:
                 found[np.int64(inside[y, x]), row[columns[x]]] += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def centre_ious(boxes: Any, width: float, height: float, count: int) -> Any:
+    """IoU of the box in the middle, of sides 1 / count, 2 / count, ..., 1 of the image's: [count] float64.
+
+    Args:
+        boxes: [G, 4] float64 pixels, half-open; clipped to the image here. The best one counts.
+        width: of the image, in pixels.
+        height: of the image.
+        count: how many sides.
+    """
+    found = np.zeros(count)
+    for box in range(len(boxes)):
+        x0, x1 = min(max(boxes[box, 0], 0.0), width), min(max(boxes[box, 2], 0.0), width)
+        y0, y1 = min(max(boxes[box, 1], 0.0), height), min(max(boxes[box, 3], 0.0), height)
+        for place in range(count):
+            side = (place + 1) / count
+            across = min((1 + side) / 2 * width, x1) - max((1 - side) / 2 * width, x0)
+            down = min((1 + side) / 2 * height, y1) - max((1 - side) / 2 * height, y0)
+            both = max(across, 0.0) * max(down, 0.0)
+            iou = both / (side * side * width * height + (x1 - x0) * (y1 - y0) - both)
+            found[place] = max(found[place], iou)
     return found

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from eval.errors import EvalError
 from eval.localization import ScoreMap, Settings, Truth, Window, evaluate, examine, report
-from eval.localization.masks import count_pixels, thresholds
+from eval.localization.baselines import rings
+from eval.localization.masks import count_pixels, read_mask, thresholds
 from eval.localization.pixels import average_precision
 from tests.eval.localization_case import reference_case
 
@@ -57,17 +58,27 @@ def test_pxap_of_wsolevaluation(real_data: Path, tmp_path: Path) -> None:
 
 
 def plain_scores(score_map: ScoreMap, truth: Truth, shape: tuple[int, int]) -> np.ndarray:
-    """The map's value, as a share of its maximum, at the centre of every pixel of a mask; -1 beyond its window."""
+    """The map's value, as a share of its maximum, at the centre of every pixel of a mask; -1 beyond its window.
+
+    What of the map has its centre beyond the image is padding: it is beyond the window as well.
+    """
     height, width = shape
     x0, y0, x1, y1 = score_map.window or (0, 0, *truth.size)
-    found = np.full(shape, -1.0)
+    found, rows, columns = np.full(shape, -1.0), *score_map.values.shape
+    known = {
+        (row, column): score_map.values[row, column]
+        for row in range(rows)
+        for column in range(columns)
+        if 0 <= y0 + (row + 0.5) / rows * (y1 - y0) < truth.size[1]
+        and 0 <= x0 + (column + 0.5) / columns * (x1 - x0) < truth.size[0]
+    }
+    peak = max(known.values())
     for row in range(height):
         for column in range(width):
             x, y = (column + 0.5) * truth.size[0] / width, (row + 0.5) * truth.size[1] / height
             if x0 <= x < x1 and y0 <= y < y1:
-                rows, columns = score_map.values.shape
-                values = score_map.values[int((y - y0) / (y1 - y0) * rows), int((x - x0) / (x1 - x0) * columns)]
-                found[row, column] = values / score_map.values.max()
+                place = int((y - y0) / (y1 - y0) * rows), int((x - x0) / (x1 - x0) * columns)
+                found[row, column] = known[place] / peak if place in known else -1
     return found
 
 
@@ -146,6 +157,55 @@ def test_map_without_an_opinion_calls_all_object(tmp_path: Path) -> None:
         assert [found.pxap.value, found.iou.best.value] == pytest.approx([62.5, 62.5])
 
 
+def test_padding_is_no_part_of_a_map(tmp_path: Path) -> None:
+    """The brightest pixels are above the image: scaled by them, the object would be below every threshold but 0."""
+    mask = np.zeros((4, 4), bool)
+    mask[1:3, 1:3] = True
+    values = np.vstack([np.full((2, 4), 1e9), mask * 0.5, np.full((2, 4), 1e9)])
+    truth = Truth("a", (4, 4), masks=(write(tmp_path / "m.png", mask),))
+    window = (0.0, -2.0, 4.0, 6.0)
+    found = report(
+        lambda: iter([examine([ScoreMap("a", values, window)], {"a": truth}, Settings())]), Settings()
+    ).pixels
+    assert found is not None
+    assert (found.pxap.value, found.iou.fixed.value) == (100, 100)
+    beyond = ScoreMap("a", np.eye(2), (4.0, 0.0, 8.0, 4.0))
+    with pytest.raises(EvalError, match=r"a: the map's window .* has no pixel in the image"):
+        examine([beyond], {"a": truth}, Settings())
+
+
+def masks_of_all_kinds(folder: Path) -> dict[str, np.ndarray]:
+    """Files that have the same pixels, by what they hold: where OpenCV's 8-bit grey is black all the same is False."""
+    where = np.tri(4, dtype=np.uint8)
+    alpha = np.full((4, 4), 255, np.uint8)
+    kinds: dict[str, np.ndarray] = {
+        "8 bits": where,
+        "16 bits": where.astype(np.uint16) * 7,
+        "16 bits, large": where.astype(np.uint16) * 256,
+        "colour": np.stack([where, 0 * where, 0 * where], axis=2),
+        "alpha": np.stack([where * 255] * 3 + [alpha], axis=2),
+    }
+    for name, pixels in kinds.items():
+        cv2.imwrite(str(folder / f"{name}.png"), pixels)
+    return kinds
+
+
+def test_masks_of_any_kind(tmp_path: Path) -> None:
+    where = np.tri(4, dtype=bool)
+    for name in masks_of_all_kinds(tmp_path):
+        path = tmp_path / f"{name}.png"
+        assert (read_mask(path, "corrected") == where).all(), name
+        assert (read_mask(path, "compat") == (np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) > 0)).all(), name
+    assert not read_mask(tmp_path / "16 bits.png", "compat").any()
+
+
+def test_what_is_kept_of_the_centre_gaussian_is_small() -> None:
+    """Of photographs it would be the evaluation's largest memory."""
+    assert rings(300, 400).dtype == np.uint8
+    assert rings.cache_info().maxsize == 2
+    assert (int(rings(301, 401)[150, 200]), int(rings(1500, 1500).min())) == (199, 0)
+
+
 def test_of_masks_of_two_sizes_the_first_is_asked(tmp_path: Path) -> None:
     """Compared with OpenCV's resize by the nearest pixel, as wsolevaluation resizes."""
     small, large = np.eye(2, dtype=bool), np.tri(6, dtype=bool)
@@ -160,7 +220,7 @@ def test_average_precision_of_nothing_found_is_nothing() -> None:
 
 
 def test_at_most_a_thousand_thresholds() -> None:
-    assert [len(thresholds(Settings(levels=levels))) for levels in (10, 5000)] == [12, 1002]
+    assert [len(thresholds(Settings(levels=levels))) for levels in (20, 5000)] == [22, 1002]
     assert len(thresholds(Settings(levels="exact"))) == 1002
 
 

@@ -48,13 +48,13 @@ def test_kept(tmp_path: Path) -> None:
     assert part.ids == ("a", "ü/日本.jpg")
     assert part.windows.tolist() == [[0, 0, 3.5, 4], [0, 0, 4, 4]]
     assert (part.shapes.tolist(), part.sizes.tolist()) == ([[4, 4], [3, 5]], [[4, 4], [4, 4]])
-    assert (part.right.tolist(), part.ranks) == ([[True, True], [False, True]], 2)
+    assert (part.right.tolist(), part.ranks.tolist()) == ([[True, True], [False, True]], [2, 3])
     assert part.whole_iou.tolist() == [0.25, 0.25]
     assert part.centre_iou[0, [49, 99]].tolist() == [1, 0.25]  # a side of 1 / 2 is the box itself
     assert len(part.largest) == len(part.any) == len(part.inside) == 2
-    assert (part.negative, part.constant) == (1, ("ü/日本.jpg",))
+    assert (part.negative, part.silent) == (1, ("ü/日本.jpg",))
     assert part.skipped[0][0] == "bad"
-    assert "NaN" in part.skipped[0][1]
+    assert part.skipped[0][1].startswith("the score map holds NaN")  # not "bad: ..." again: the id stands before it
 
 
 def test_saved_and_read_again(tmp_path: Path) -> None:
@@ -121,10 +121,14 @@ def test_damaged_parts(tmp_path: Path) -> None:
         (ScoreMap("b", GOOD, (0.0, 0.0, np.inf, 4.0)), {}, r"b: the map's window .* has no area"),
         (ScoreMap("b", GOOD[None]), {}, r"b: a score map of shape \(1, 4, 4\), expected height x width"),
         (ScoreMap("b", GOOD[:0]), {}, r"b: a score map of shape \(0, 4\)"),
-        (ScoreMap("b", GOOD.tolist()), {}, "b: a score map of shape list"),  # type: ignore[arg-type]
+        (ScoreMap("b", GOOD.tolist()), {}, "b: a score map of type list"),  # type: ignore[arg-type]
         (ScoreMap("b", GOOD.astype(np.int32)), {}, "b: a score map of type int32"),
-        (ScoreMap("b", GOOD + np.float32(np.inf)), {}, "b: the score map holds NaN or infinity"),
-        (ScoreMap("b", GOOD, None, (0,)), {}, "b: label and predicted classes are known of b, but not of a"),
+        (
+            ScoreMap("b", np.full((4, 4), np.inf)),
+            {},
+            r"b: the score map holds NaN or infinity at 16 pixels, the first at y, x \[0, 0\]",
+        ),
+        (ScoreMap("b", GOOD, (0.0, 0.0, 4.0)), {}, r"b: the map's window \(0.0, 0.0, 4.0\) has no area"),  # type: ignore[arg-type]
         (ScoreMap("b", GOOD, None, (0,)), {"label": -1}, r"b: label -1, predicted \[0\]; expected classes from 0"),
         (ScoreMap("b", GOOD, None, (-3,)), {}, r"b: label 0, predicted \[-3\]"),
     ],
@@ -141,6 +145,65 @@ def test_refused_or_skipped(score_map: ScoreMap, changes: dict[str, Any], messag
     assert (found.images, found.as_dict()["skipped"][0]["id"]) == (1, score_map.id)
 
 
+def test_archives_that_claim_odd_things(tmp_path: Path) -> None:
+    """Encrypted is a RuntimeError in Python, an unknown compression a NotImplementedError, deflate a zlib.error."""
+    path = tmp_path / "part.npz"
+    examined(tmp_path).save(path)
+    whole = path.read_bytes()
+    for place, value in ((8, 1), (10, 99), (10, 8)):
+        damaged = bytearray(whole)
+        for start in range(len(whole)):
+            if whole.startswith(b"PK\x01\x02", start):
+                damaged[start + place] = value
+        path.write_bytes(damaged)
+        with pytest.raises(EvalError, match=r"part\.npz: not a part of an evaluation, or damaged"):
+            Part.load(path)
+
+
+def test_classes_of_some_images_only() -> None:
+    """An error at the image; with skip_bad no image is lost for it, wherever the unknown one stands."""
+    truths = {str(i): truth(str(i)) for i in range(300)}
+    for unknown in ("0", "3", "299"):
+        maps = [ScoreMap(name, GOOD, None, None if name == unknown else (0, 1, 2, 3, 4)) for name in truths]
+        with pytest.raises(EvalError, match=f"label and predicted classes are known of .*, but not of {unknown}$"):
+            evaluate(maps, truths, resamples=0)
+        found = evaluate(maps, truths, resamples=0, skip_bad=True)
+        assert (found.images, found.skipped) == (300, ())
+        assert f"classes of 1 of 300 images are not known: {unknown}" in found.notes[0]
+        assert "gt_known_loc" in found.measures
+        assert "top1_loc" not in found.measures
+
+
+@pytest.mark.parametrize(
+    ("values", "config", "window", "silent"),
+    [
+        (-np.arange(1.0, 17).reshape(4, 4), Settings(), None, True),
+        (-np.arange(1.0, 17).reshape(4, 4), Settings(scale="minmax"), None, False),
+        (np.arange(16.0).reshape(4, 4) / 15 / 256, Settings(), None, False),
+        (np.arange(16.0).reshape(4, 4) / 15 / 256, Settings("compat"), None, True),  # 0 in all of its 8 bits
+        (np.arange(16.0).reshape(4, 4) / 15 / 255, Settings("compat"), None, False),
+        (np.full((4, 4), 0.5), Settings("compat"), None, True),
+        (np.diag([1.0, 0, 0, 0]), Settings(), (-1.0, -1.0, 4.0, 4.0), True),  # its one pixel is padding
+    ],
+)
+def test_maps_that_say_nothing_of_the_place(values: np.ndarray, config: Settings, window: Any, silent: bool) -> None:
+    """They predict the whole map, or compat's pixel, at every threshold."""
+    part = examine([ScoreMap("a", values, window)], {"a": truth("a")}, config)
+    assert part.silent == (("a",) if silent else ())
+    assert len(np.unique(part.largest.boxes, axis=0)) == 1 or not silent
+    notes = report(lambda: iter([part]), config).notes
+    assert any("1 of 1 maps say nothing of the place" in note for note in notes) is silent
+
+
+def test_compat_takes_no_corner_below_0() -> None:
+    """wsolevaluation, util.check_box_convention, of inclusive corners."""
+    for box in ([-1.0, 0, 3, 3], [0.0, 0, 0.5, 3]):
+        wrong = truth("a", boxes=np.array([box]))
+        with pytest.raises(EvalError, match=r"a: boxes .* compat takes no corner below 0"):
+            examine([ScoreMap("a", GOOD)], {"a": wrong}, Settings("compat"))
+        assert examine([ScoreMap("a", GOOD)], {"a": wrong}, Settings()).ids == ("a",)
+
+
 def test_nothing_to_compare_with() -> None:
     with pytest.raises(EvalError, match="a: no boxes and no masks in the metadata"):
         examine([ScoreMap("a", GOOD)], {"a": Truth("a", (4, 4))}, Settings())
@@ -149,7 +212,7 @@ def test_nothing_to_compare_with() -> None:
 def test_labels_without_predictions_and_predictions_without_labels_are_not_known() -> None:
     for ranked, label in ((None, 0), ((), 0), ((1, 0), None)):
         part = examine([ScoreMap("a", GOOD, None, ranked)], {"a": truth("a", label=label)}, Settings())
-        assert (part.ranks, part.right.tolist()) == (0, [[False, False]])
+        assert (part.ranks.tolist(), part.right.tolist()) == ([0], [[False, False]])
 
 
 def test_a_map_is_not_kept() -> None:
@@ -202,6 +265,8 @@ def test_evaluate_wants_each_image_once() -> None:
         evaluate([("a", GOOD)] * 2, truths)
     with pytest.raises(EvalError, match="a: annotated twice"):
         evaluate([("a", GOOD)], [truths[0], truths[0]])
+    with pytest.raises(EvalError, match=r"1 annotations are given under other ids than theirs, the first \('b', 'a'\)"):
+        evaluate([("b", GOOD)], {"b": truths[0]})
     with pytest.raises(EvalError, match="no image to evaluate"):
         evaluate([], [])
     found = evaluate([("a", GOOD), ("a", GOOD), ("x", GOOD), ("b", GOOD)], truths, skip_bad=True)
@@ -213,6 +278,19 @@ def test_more_images_than_a_part() -> None:
     truths = {str(i): truth(str(i)) for i in range(600)}
     found = evaluate(((name, GOOD) for name in truths), truths, resamples=0)
     assert (found.images, found.measures["gt_known_loc"].fixed.value) == (600, 100)
+
+
+def test_annotations_are_looked_through_once() -> None:
+    class Counted(dict[str, Truth]):
+        times = 0
+
+        def values(self) -> Any:
+            self.times += 1
+            return super().values()
+
+    truths = Counted({str(i): truth(str(i)) for i in range(1000)})
+    evaluate(((name, GOOD) for name in truths), truths, resamples=0)
+    assert truths.times == 2  # for boxes, for masks
 
 
 def test_heavy_libraries_are_imported_when_needed() -> None:

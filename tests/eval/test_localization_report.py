@@ -33,7 +33,7 @@ def part(largest: list[Image], any_component: list[Image], right: np.ndarray | N
         largest=runs(largest, boxes),
         any=runs(any_component),
         right=np.zeros((count, 2), bool) if right is None else right,
-        ranks=0 if right is None else 5,
+        ranks=np.full(count, 0 if right is None else 5, np.int32),
         whole_iou=np.full(count, 0.5),
         centre_iou=np.tile(np.linspace(0.01, 1, 100), (count, 1)),
         inside=empty,
@@ -43,7 +43,7 @@ def part(largest: list[Image], any_component: list[Image], right: np.ndarray | N
         centre_outside=np.zeros((0, 200), np.uint32),
         skipped=(),
         negative=0,
-        constant=(),
+        silent=(),
     )
 
 
@@ -147,6 +147,57 @@ def test_intervals_are_those_of_images_drawn_again() -> None:
     assert measure.best.interval == pytest.approx(np.percentile(best, [2.5, 97.5]))
 
 
+@pytest.mark.parametrize(
+    ("config", "low", "high"),
+    [
+        (Settings(levels="exact"), 0.0002, 0.0005),
+        (Settings("compat", 0.0, levels=2500), 0.0, float(np.arange(0, 1, 1 / 2500)[1])),
+    ],
+)
+def test_the_best_thresholds_interval_holds_its_value(config: Settings, low: float, high: float) -> None:
+    """All images are hit between two neighbours of any even grid of 1000: whatever is drawn, all are."""
+    found = report(of(part([[(low, 0.0), (high, 1.0), (1.0, 0.0)]] * 9, [[(1.0, 0.0)]] * 9)), config, resamples=20)
+    best = found.measures["gt_known_loc"].best
+    assert (best.value, best.threshold, best.interval) == (100, high, (100, 100))
+
+
+def test_best_thresholds_of_resamples_are_found_among_thousands() -> None:
+    """1500 images hit on pieces of (0, .001): 3000 places at which the number changes, of which 1000 are looked at."""
+    rng = np.random.default_rng(5)
+    ends = np.sort(rng.random((1500, 2)) / 1000, axis=1)
+    found = report(
+        of(part([[(a, 0.0), (b, 1.0), (1.0, 0.0)] for a, b in ends.tolist()], [[(1.0, 0.0)]] * 1500)),
+        Settings(levels="exact"),
+        resamples=30,
+    )
+    hit = (ends[:, :1] < ends.ravel()) & (ends.ravel() <= ends[:, 1:])  # [N, 2 N]
+    plain = (Bootstrap(1500, 30, 0).weights.T.astype(float) @ hit).max(axis=1) / 15
+    assert found.measures["gt_known_loc"].best.interval == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=0.2)
+
+
+def test_the_centre_boxs_side_is_chosen_in_each_resample() -> None:
+    """As a best threshold is: by IoU alone, for top-1 as well. On another split it is chosen once."""
+    rng = np.random.default_rng(2)
+    nothing, right, iou = [[(1.0, 0.0)]] * 8, rng.random((8, 2)) < 0.6, rng.random((8, 100))
+    here = replace(part(nothing, nothing, right), centre_iou=iou)
+    other = replace(part(nothing, nothing, right, "s"), centre_iou=rng.random((8, 100)))
+    chosen, held = (
+        report(of(here), Settings(), select=select, resamples=60).baselines["centre_box"]
+        for select in (None, of(other))
+    )
+    weights, hit = Bootstrap(8, 60, 0).weights, iou > 0.5
+    loc, top1 = [], []
+    for drawn in weights.T.astype(int):
+        side = max(range(100), key=lambda side, drawn=drawn: (drawn @ hit[:, side], -side))  # type: ignore[misc]
+        loc.append(100 * drawn @ hit[:, side] / 8)
+        top1.append(100 * drawn @ (hit[:, side] & right[:, 0]) / 8)
+    assert chosen["gt_known_loc"].interval == pytest.approx(np.percentile(loc, [2.5, 97.5]))
+    assert chosen["top1_loc"].interval == pytest.approx(np.percentile(top1, [2.5, 97.5]))
+    side = round((held["gt_known_loc"].threshold or 0) * 100) - 1
+    plain = [100 * drawn @ hit[:, side] / 8 for drawn in weights.T.astype(int)]
+    assert held["gt_known_loc"].interval == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+
+
 def test_intervals_hold_their_promise() -> None:
     """Of 500 images a third hit: the normal approximation's interval, within the bootstrap's own noise."""
     hit = np.arange(500) % 3 == 0
@@ -205,17 +256,41 @@ def test_rows_say_what_the_measures_count() -> None:
 
 
 def test_only_first_classes() -> None:
-    found = report(of(replace(part([[(1.0, 1.0)]], [[(1.0, 1.0)]], np.array([[True, True]])), ranks=1)), Settings())
+    found = report(
+        of(replace(part([[(1.0, 1.0)]], [[(1.0, 1.0)]], np.array([[True, True]])), ranks=np.ones(1, int))), Settings()
+    )
     assert "top1_loc" in found.measures
     assert "top5_loc" not in found.measures
     assert "no top-5 Loc: 1 predicted classes are known" in found.notes[0]
     assert next(found.rows())["right_top5"] is None
 
 
+def test_without_the_class_of_an_image_there_is_no_top_1() -> None:
+    """Then the share of right ones is not known; of the rest a reader would take it for the whole's."""
+    right = np.ones((2, 2), bool)
+    one, other = (
+        part([[(1.0, 1.0)]] * 2, [[(1.0, 1.0)]] * 2, right),
+        part([[(1.0, 1.0)]] * 2, [[(1.0, 1.0)]] * 2, right, "j"),
+    )
+    found = report(of(one, replace(other, ranks=np.array([5, 0]))), Settings())
+    assert {"top1_loc", "top5_loc"}.isdisjoint(found.measures)
+    assert "top1_loc" not in found.baselines["whole_image"]
+    assert found.notes == ("no top-1 and top-5 Loc: label or predicted classes of 1 of 4 images are not known: j1",)
+    assert [row["right_top1"] for row in found.rows()] == [True, True, True, None]
+
+
+def test_ious_of_one_name() -> None:
+    twice = Settings(ious=(0.5, 0.3, 0.50000001))
+    with pytest.raises(EvalError, match=r"ious \(0.5, 0.3, 0.50000001\): two of them would both be called 50"):
+        report(of(part([[(1.0, 1.0)]], [[(1.0, 1.0)]])), twice)
+    with pytest.raises(EvalError, match="would both be called 50"):  # before any map is read
+        evaluate((pytest.fail("a map was read") for _ in range(1)), [], twice)
+
+
 def test_notes() -> None:
-    odd = replace(part([[(1.0, 1.0)]] * 2, [[(1.0, 1.0)]] * 2), constant=("i0", "i1"), negative=1)
-    constant, negative = report(of(odd), Settings()).notes
-    assert constant == "2 of 2 maps are constant and say nothing of the place: i0, i1"
+    odd = replace(part([[(1.0, 1.0)]] * 2, [[(1.0, 1.0)]] * 2), silent=("i0", "i1"), negative=1)
+    silent, negative = report(of(odd), Settings()).notes
+    assert silent == "2 of 2 maps say nothing of the place (constant, or nowhere above 0): i0, i1"
     assert negative.startswith("1 of 2 maps have values below 0")
     assert len(report(of(odd), Settings(scale="minmax")).notes) == 1
 
@@ -224,15 +299,13 @@ def test_refused() -> None:
     one, other = (part([[(1.0, 1.0)]], [[(1.0, 1.0)]], name=name) for name in "ab")
     with pytest.raises(EvalError, match="a0: a second score map"):
         report(of(one, one), Settings())
-    with pytest.raises(EvalError, match="b0: the classes of some images are known"):
-        report(of(one, replace(other, ranks=1)), Settings())
     no_boxes = replace(other, largest=runs([]), any=runs([]))
     with pytest.raises(EvalError, match="b0: some images have boxes or masks, and others have not"):
         report(of(one, no_boxes), Settings())
     with pytest.raises(EvalError, match="selects thresholds has no boxes"):
         report(of(one), Settings(), select=of(no_boxes))
     empty = replace(examine([], {}, Settings()), skipped=(("x", "bad"),))
-    with pytest.raises(EvalError, match="no image to evaluate; 1 were left out, the first, x: bad"):
+    with pytest.raises(EvalError, match="no image to evaluate; 1 were left out, the first: x: bad"):
         report(of(empty), Settings())
 
 
