@@ -178,23 +178,23 @@ def test_best_thresholds_of_resamples_are_found_among_thousands() -> None:
 def test_the_centre_boxs_side_is_chosen_in_each_resample() -> None:
     """As a best threshold is: by IoU alone, for top-1 as well. On another split it is chosen once."""
     rng = np.random.default_rng(2)
-    nothing, right, iou = [[(1.0, 0.0)]] * 8, rng.random((8, 2)) < 0.6, rng.random((8, 100))
+    nothing, right, iou = [[(1.0, 0.0)]] * 20, rng.random((20, 2)) < 0.6, rng.random((20, 100))
     here = replace(part(nothing, nothing, right), centre_iou=iou)
-    other = replace(part(nothing, nothing, right, "s"), centre_iou=rng.random((8, 100)))
+    other = replace(part(nothing, nothing, right, "s"), centre_iou=rng.random((20, 100)))
     chosen, held = (
         report(of(here), Settings(), select=select, resamples=60).baselines["centre_box"]
         for select in (None, of(other))
     )
-    weights, hit = Bootstrap(8, 60, 0).weights, iou > 0.5
+    weights, hit = Bootstrap(20, 60, 0).weights, iou > 0.5
     loc, top1 = [], []
     for drawn in weights.T.astype(int):
         side = max(range(100), key=lambda side, drawn=drawn: (drawn @ hit[:, side], -side))  # type: ignore[misc]
-        loc.append(100 * drawn @ hit[:, side] / 8)
-        top1.append(100 * drawn @ (hit[:, side] & right[:, 0]) / 8)
+        loc.append(100 * drawn @ hit[:, side] / 20)
+        top1.append(100 * drawn @ (hit[:, side] & right[:, 0]) / 20)
     assert chosen["gt_known_loc"].interval == pytest.approx(np.percentile(loc, [2.5, 97.5]))
     assert chosen["top1_loc"].interval == pytest.approx(np.percentile(top1, [2.5, 97.5]))
     side = round((held["gt_known_loc"].threshold or 0) * 100) - 1
-    plain = [100 * drawn @ hit[:, side] / 8 for drawn in weights.T.astype(int)]
+    plain = [100 * drawn @ hit[:, side] / 20 for drawn in weights.T.astype(int)]
     assert held["gt_known_loc"].interval == pytest.approx(np.percentile(plain, [2.5, 97.5]))
 
 
