@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.localization import Part, examine
 from wsol.__main__ import main
+from wsol.evaluate import work
+from wsol.maps.shards import ShardWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE, IMAGES, WRONG = 24, 300, 60
@@ -170,10 +173,73 @@ def test_bad_images_are_named_or_listed(case: Case, capsys: pytest.CaptureFixtur
     assert "im/007.jpg" in capsys.readouterr().err
     (case.folder / "ids.txt").write_text(names.replace("im/009.jpg", "im/another.jpg"))
     assert main(case.command("--skip-bad", out="out3")) == 0
-    assert "3 images were left out" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "3 images were left out" in told
+    assert "  im/007.jpg: the score map holds NaN" in told
     result = case.result("out3")
     assert {entry["id"] for entry in result["skipped"]} == {"im/007.jpg", "im/009.jpg", "im/another.jpg"}
     assert result["geometries"]["corrected"]["images"] == IMAGES - 2
+
+
+def sharded(case: Case, **settings: int) -> list[str]:
+    """The command, of the same maps in shards, made of images of 48 x 48 but for the first two."""
+    ids = (case.folder / "ids.txt").read_text().split()
+    maps, sizes = np.load(case.folder / "maps.npy"), np.full((IMAGES, 2), 2 * SIDE)
+    sizes[:2] = SIDE
+    windows = np.tile([0, 0, 2 * SIDE, 2 * SIDE], (IMAGES, 1))
+    with ShardWriter(case.folder / "shards", settings=settings) as writer:
+        writer.add(ids, maps, windows, sizes, np.zeros((IMAGES, 1)))
+    command = case.command("--skip-bad")
+    return [command[0], str(case.folder / "shards"), *command[4:]]
+
+
+def test_maps_of_resized_images_are_refused_or_left_out(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    words = sharded(case)
+    assert main([word for word in words if word != "--skip-bad"]) == 2
+    assert (
+        "2 images were of another size when their maps were made: 'im/000.jpg' was 24 x 24" in capsys.readouterr().err
+    )
+    assert main(words) == 0
+    assert [entry["id"] for entry in case.result()["skipped"]] == ["im/000.jpg", "im/001.jpg"]
+
+
+@pytest.mark.parametrize(("known", "asked", "code"), [(2, [], 2), (3, [], 0), (2, ["3"], 0), (3, ["2"], 2)])
+def test_labels_beyond_the_classes(
+    case: Case, known: int, asked: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Classes are 0 to 2. Shards say how many their classifier knows; the option overrides them."""
+    assert main([*sharded(case, classes=known), *(["--classes", *asked] if asked else [])]) == code
+    if code:
+        assert "100 images have a class beyond 0 to 1, which the classifier knows: 'im/002.jpg': 2" in (
+            capsys.readouterr().err
+        )
+
+
+def test_a_part_looks_through_its_own_annotations_alone(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+
+    def counted(maps: Any, truths: Any, *args: Any, **options: Any) -> Part:
+        given.append(len(truths))
+        return examine(maps, truths, *args, **options)
+
+    monkeypatch.setattr(work, "examine", counted)
+    assert main(case.command()) == 0
+    assert given == [256, IMAGES - 256]
+
+
+def test_without_the_classes_of_some_images_others_are_not_lost(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    """Shards may have been made by classifiers of other classes, of which none are known."""
+    ids = (case.folder / "ids.txt").read_text().split()
+    maps, size = np.load(case.folder / "maps.npy"), np.array([[2 * SIDE, 2 * SIDE]])
+    with ShardWriter(case.folder / "shards", settings={}, shard_size=100) as writer:
+        for place, name in enumerate(ids):
+            ranked = np.zeros((1, 0 if place >= 200 else 5))
+            window = np.array([[0, 0, 2 * SIDE, 2 * SIDE]])
+            writer.add([name], maps[place : place + 1], window, size, ranked)
+    command = case.command("--skip-bad")
+    assert main([command[0], str(case.folder / "shards"), *command[4:]]) == 0
+    assert f"classes of 100 of {IMAGES} images are not known: im/200.jpg" in capsys.readouterr().out
+    assert case.result()["geometries"]["corrected"]["images"] == IMAGES
 
 
 @pytest.mark.parametrize(

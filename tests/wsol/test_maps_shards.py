@@ -55,11 +55,29 @@ def test_a_killed_extraction_goes_on_after_its_last_whole_shard(tmp_path: Path) 
     (tmp_path / "shards/.00001.npz.123.tmp").write_bytes(b"half a shard")
     again = ShardWriter(tmp_path, settings={"cam": "CAM", "crop": (224, 224)}, shard_size=4)
     assert again.done_ids() == {f"n/{i}.jpg" for i in range(4)}
-    with pytest.raises(ValueError, match=r"there already: \['n/3\.jpg'\]"):
+    with pytest.raises(ValueError, match=r"there already, or twice: \['n/3\.jpg'\]"):
         again.add(**batch(3, 2))  # type: ignore[arg-type]
     again.add(**batch(4, 3))  # type: ignore[arg-type]
     again.close()
     assert open_source(tmp_path).ids == tuple(f"n/{i}.jpg" for i in range(7))
+
+
+def test_ids_that_come_twice_at_once_are_named(tmp_path: Path) -> None:
+    twice = {**batch(0, 3), "ids": ["b", "a", "b"]}
+    with pytest.raises(ValueError, match=r"ids are there already, or twice: \['b'\]"):
+        write(tmp_path, twice)
+
+
+def test_how_many_classes_the_classifier_knows_is_in_the_settings(tmp_path: Path) -> None:
+    write(tmp_path, batch(0, 1))
+    assert open_source(tmp_path).classes is None
+    (tmp_path / "settings.json").write_text('{"cam": "CAM", "classes": 200}')
+    assert open_source(tmp_path).classes == 200
+    assert open_source(tmp_path / "shards/00000.npz").classes is None
+    for damaged in ("{", "[200]"):
+        (tmp_path / "settings.json").write_text(damaged)
+        with pytest.raises(UserError, match=r"settings\.json: expected a JSON object"):
+            _ = open_source(tmp_path).classes
 
 
 def test_maps_of_other_settings_are_not_added_to(tmp_path: Path) -> None:

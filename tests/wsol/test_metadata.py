@@ -1,5 +1,6 @@
 """Metadata: the text format there and back, a validator that names every bad line, maps that match, predictions."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from core.errors import UserError
 from eval.errors import EvalError
+from eval.localization import evaluate
 from eval.localization.truth import Truth
 from tests.data import layouts
 from wsol.metadata import text
@@ -239,9 +241,44 @@ def test_masks_must_be_there_readable_and_not_empty(tmp_path: Path) -> None:
     Image.new("L", (4, 4), 255).save(base / "m/good.png")
     found = {problem.line: problem.what for problem in validate(base)}
     assert sorted(found) == [1, 2, 3]  # an ignore mask may be empty
-    assert "does not exist" in found[1]
+    assert "cannot be read: No such file" in found[1]
     assert "not an image" in found[2]
     assert "no object in it" in found[3]
+
+
+def test_the_validator_reads_masks_as_the_evaluator_does(tmp_path: Path) -> None:
+    """Numbers of instances in 16 bits, dark colours: objects, though black in 8 bits of grey. GIF: as OpenCV says."""
+    kinds = {
+        "a.png": Image.fromarray(np.full((4, 4), 7, np.uint16)),
+        "b.png": Image.new("RGB", (4, 4), (0, 0, 1)),
+        "c.png": Image.new("RGBA", (4, 4), (0, 0, 0, 255)),
+        "d.gif": Image.new("L", (4, 4), 255),
+        "e.png": Image.fromarray(np.ones((4, 4), np.uint8)),
+    }
+    kinds["e.png"].putpalette([0, 0, 0, 0, 0, 2])  # its number 1 is a dark colour
+    lines = "".join(f"{name[0]},{name},\n" for name in kinds)
+    base = folder(tmp_path, image_ids="a\nb\nc\nd\ne\n", class_labels=None, image_sizes="", localization=lines)
+    for name, image in kinds.items():
+        image.save(base / name)
+    found = {problem.line: problem.what for problem in validate(base)}
+    for line, truth in enumerate(text.read(base), start=1):
+        maps = [(truth.id, np.eye(4))]
+        if line not in found:
+            assert evaluate(maps, [truth], resamples=0).pixels is not None
+            continue
+        with pytest.raises(EvalError, match="no pixel of an object" if truth.id == "c" else re.escape(found[line])):
+            evaluate(maps, [truth], resamples=0)
+    assert found[3].endswith("c.png has no object in it, every pixel is 0")
+    assert {1, 2, 5}.isdisjoint(found)
+
+
+def test_a_first_mask_that_cannot_be_read_is_named_though_the_size_was_to_be_its(tmp_path: Path) -> None:
+    lines = "a,m/no.png,\n"
+    base = folder(tmp_path, image_ids="a\n", class_labels=None, image_sizes="", localization=lines)
+    truths = text.read(base)
+    assert truths[0].size == (0, 0)
+    with pytest.raises(EvalError, match=rf"a: mask {base}/m/no\.png cannot be read: No such file"):
+        evaluate([("a", np.eye(4))], truths)
 
 
 def test_a_class_beyond_the_classes_is_named(tmp_path: Path) -> None:
@@ -306,9 +343,15 @@ def test_how_ids_would_match_is_said(maps: list[str], metadata: list[str], reaso
 
 
 def test_maps_of_resized_images_are_noticed() -> None:
-    check_sizes({"a": (4, 4)}, truths_of("a", "b"))
-    with pytest.raises(EvalError, match=r"1 images were of another size .* 'a' 8 x 8, the metadata 4 x 4"):
+    assert check_sizes({"a": (4, 4)}, truths_of("a", "b")) == ("a", "b")
+    with pytest.raises(EvalError, match=r"1 images were of another size .* 'a' was 8 x 8 .*, the metadata says 4 x 4"):
         check_sizes({"a": (8, 8)}, truths_of("a", "b"))
+    skipped: list[tuple[str, str]] = []
+    assert check_sizes({"a": (8, 8)}, truths_of("a", "b"), skipped) == ("b",)
+    assert skipped == [("a", "was 8 x 8 when its map was made, the metadata says 4 x 4")]
+    with pytest.raises(EvalError, match="1 images"):
+        check_sizes({"a": (8, 8)}, truths_of("a"), [])
+    assert check_sizes({"a": (8, 8)}, [Truth("a", (0, 0))]) == ("a",)  # not known
 
 
 # Predictions.

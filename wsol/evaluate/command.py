@@ -74,6 +74,12 @@ def _inputs(group: "argparse._ArgumentGroup") -> None:
         metavar="FOLDER",
         help="folder below which mask files are (default: the metadata's)",
     )
+    group.add_argument(
+        "--classes",
+        type=_positive,
+        metavar="N",
+        help="classes that the classifier knows: a label beyond 0 to N - 1 is an error (default: as shards say)",
+    )
     group.add_argument("--select-on", type=Path, metavar="MAPS", help="score maps of the split that chooses thresholds")
     group.add_argument("--select-metadata", type=Path, metavar="FOLDER", help="its metadata")
     group.add_argument("--select-ids", type=Path, metavar="FILE", help="its ids, as --ids")

@@ -57,19 +57,30 @@ def load(
     ids: Path | None = None,
     predicted: Path | None = None,
     mask_root: Path | None = None,
+    classes: int | None = None,
     skip_bad: bool = False,
 ) -> Split:
-    """Open the maps, read the metadata and the predictions, and match their ids.
+    """Open the maps, read the metadata and the predictions, and match ids, sizes and labels.
+
+    Args:
+        maps: as `open_source` takes them, and so `ids`. metadata: folder, and `mask_root`. predicted: ranked classes.
+        classes: how many the classifier knows; None: as the maps say, if they do.
+        skip_bad: leave images out that do not match, unless none is left.
 
     Raises:
-        UserError, EvalError: a file is missing or wrong, or ids do not match: how many and which are missing on each
-            side. With `skip_bad` such images are left out, unless none is left.
+        UserError, EvalError: a file is missing or wrong; ids do not match: how many and which are missing on each side;
+            maps were made of images of other sizes; labels beyond the classes (with `skip_bad` as well: then all are
+            of other classes).
     """
     source = open_source(maps, ids)
     unmatched: list[Skipped] | None = [] if skip_bad else None
     truths = {truth.id: truth for truth in text.read(metadata, mask_root=mask_root, skipped=unmatched)}
     wrong = {name for name, _ in unmatched or ()}  # the metadata has them, but not so that they can be used
     common = match.match([name for name in source.ids if name not in wrong], truths, unmatched)
+    common = match.check_sizes(source.sizes, (truths[name] for name in common), unmatched)
+    known = source.classes if classes is None else classes
+    if known is not None:
+        match.check_classes((truths[name] for name in common), known)
     if predicted is None:
         return Split(source, truths, None, common, tuple(unmatched or ()))
     ranked = predictions.read_ranked(predicted)

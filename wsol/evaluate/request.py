@@ -19,6 +19,8 @@ class Request:
     """Ranked classes per image."""
     mask_root: Path | None = None
     """Folder below which mask paths are; None: the metadata's."""
+    classes: int | None = None
+    """How many classes the classifier knows, of both splits; None: as the maps say, if they do."""
     select_on: Path | None = None
     """Score maps of the split that chooses thresholds; the three below are its `metadata`, `ids`, `predictions`."""
     select_metadata: Path | None = None

@@ -58,7 +58,11 @@ def _settings(request: Request) -> tuple[Settings, ...]:
 
 
 def _splits(request: Request) -> tuple[Split, ...]:
-    shared: dict[str, Any] = {"mask_root": request.mask_root, "skip_bad": request.skip_bad}
+    shared: dict[str, Any] = {
+        "mask_root": request.mask_root,
+        "classes": request.classes,
+        "skip_bad": request.skip_bad,
+    }
     first = load(request.maps, request.metadata, ids=request.ids, predicted=request.predictions, **shared)
     others = (request.select_metadata, request.select_ids, request.select_predictions)
     if request.select_on is None:

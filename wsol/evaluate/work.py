@@ -60,7 +60,8 @@ class Work:
         split, unread = self.splits[task.split], list[Skipped]()
         ids = self._ids(task)
         maps = split.maps(ids, unread if self.skip_bad else None)
-        part = examine(maps, split.truths, self.settings[task.geometry], skip_bad=self.skip_bad)
+        truths = {name: split.truths[name] for name in ids}  # it looks through all that it is given
+        part = examine(maps, truths, self.settings[task.geometry], skip_bad=self.skip_bad)
         if unread:
             part = dataclasses.replace(part, skipped=(*part.skipped, *unread))
         part.save(task.path)

@@ -4,6 +4,7 @@ Only `ids` [n] and `maps` [n, H, W] are needed, so that `numpy.savez(path, ids=i
 float32 or 8-bit maps as well. Without `crc` the whole array is held against its checksum when the source is opened.
 """
 
+import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,6 +20,8 @@ from wsol.maps.npy import Handle, checksum, parse
 from wsol.maps.source import Source
 from wsol.maps.zipped import Member, members, unpack
 
+SETTINGS = "settings.json"
+"""Beside the shards: what made them."""
 _NEEDS = {"ids", "maps"}
 _KINDS = {"windows": "f", "sizes": "i", "ranked": "i", "crc": "u"}
 _COLUMNS = {"windows": 4, "sizes": 2}
@@ -86,6 +89,18 @@ class Bundles(Source):
             if bundle.sizes is not None
             for id, (width, height) in zip(bundle.ids, bundle.sizes.tolist(), strict=True)
         }
+
+    @cached_property
+    def classes(self) -> int | None:
+        """What `settings.json` says. UserError: it is damaged."""
+        path = self.path / SETTINGS
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text()).get("classes")
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{path}: expected a JSON object of settings ({error})") from None
+        return found if isinstance(found, int) else None
 
     def fingerprint(self) -> str:
         """Over the shards' names, sizes and times."""

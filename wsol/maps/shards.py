@@ -6,6 +6,7 @@ A shard holds `ids` [n], `maps` [n, H, W] float16, `windows` [n, 4] (what part o
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +16,9 @@ import numpy as np
 
 from core import atomic
 from core.errors import UserError
-from wsol.maps.bundles import Bundle
+from wsol.maps.bundles import SETTINGS, Bundle
 from wsol.maps.npy import checksum
 
-SETTINGS = "settings.json"
 FOLDER = "shards"
 
 
@@ -62,8 +62,8 @@ class ShardWriter:
         shapes = [part.shape for part in parts]
         if {len(part) for part in parts} != {len(ids)} or shapes[1:3] != [(len(ids), 4), (len(ids), 2)]:
             raise ValueError(f"expected {len(ids)} maps, windows [n, 4], sizes [n, 2], ranked [n, K]; came {shapes}")
-        if twice := sorted(self._done.intersection(ids)) or len(set(ids)) != len(ids):
-            raise ValueError(f"an id is there already: {twice}")
+        if twice := sorted(id for id, count in Counter(ids).items() if count > 1 or id in self._done):
+            raise ValueError(f"ids are there already, or twice: {twice}")
         _check_range(ids, parts[0])
         self._done.update(ids)
         for row in zip(ids, parts[0].astype(np.float16), *parts[1:], strict=True):

@@ -81,6 +81,11 @@ class Source(ABC):
         """(width, height) of the images that the maps were made from, where the source says so; else empty."""
         return {}
 
+    @property
+    def classes(self) -> int | None:
+        """How many classes the classifier knows that made the maps, where the source says so."""
+        return None
+
     @abstractmethod
     def fingerprint(self) -> str:
         """16 hex digits over names, sizes and times of the files: the maps' identity. No map is read.

@@ -40,20 +40,38 @@ def match(
     return common
 
 
-def check_sizes(sizes: Mapping[str, tuple[int, int]], truths: Iterable[Truth]) -> None:
-    """EvalError: an image had another (width, height) when its map was made (`Source.sizes`) than in the metadata.
+def check_sizes(
+    sizes: Mapping[str, tuple[int, int]],
+    truths: Iterable[Truth],
+    skipped: list[tuple[str, str]] | None = None,
+) -> tuple[str, ...]:
+    """The ids of the images that had the same (width, height) when their maps were made (`Source.sizes`).
 
-    Then the map's window and the boxes are in pixels of two images, e.g. of an original and of its resized copy.
+    Else the map's window and the boxes are in pixels of two images, e.g. of an original and of its resized copy. Where
+    one of the sizes is not known, nothing is said.
+
+    Args:
+        sizes: (width, height) by id, of some images.
+        truths: the metadata; a size of 0 is not known.
+        skipped: where given, the other ids are appended to it, (id, both sizes).
+
+    Raises:
+        EvalError: sizes differ (how many, and the first), unless `skipped` is given; they do of all.
     """
-    other = [
-        (truth.id, sizes[truth.id], truth.size) for truth in truths if sizes.get(truth.id, truth.size) != truth.size
-    ]
-    if other:
-        id, made, said = other[0]
-        raise EvalError(
-            f"{len(other)} images were of another size when their maps were made than the metadata says: {id!r} "
-            f"{made[0]} x {made[1]}, the metadata {said[0]} x {said[1]}"
-        )
+    same, other = [], []
+    for truth in truths:
+        made = sizes.get(truth.id, truth.size)
+        if min(truth.size) > 0 and made != truth.size:
+            was, said = (f"{width} x {height}" for width, height in (made, truth.size))
+            other.append((truth.id, f"was {was} when its map was made, the metadata says {said}"))
+        else:
+            same.append(truth.id)
+    if other and (skipped is None or not same):
+        id, what = other[0]
+        raise EvalError(f"{len(other)} images were of another size when their maps were made: {id!r} {what}")
+    if skipped is not None:
+        skipped += other
+    return tuple(same)
 
 
 def check_classes(truths: Iterable[Truth], classes: int) -> None:
@@ -61,7 +79,9 @@ def check_classes(truths: Iterable[Truth], classes: int) -> None:
     beyond = [(truth.id, truth.label) for truth in truths if truth.label is not None and truth.label >= classes]
     if beyond:
         shown = ", ".join(f"{id!r}: {label}" for id, label in beyond[:_SHOWN])
-        raise EvalError(f"{len(beyond)} images have a class beyond 0 to {classes - 1}, which the maps know: {shown}")
+        raise EvalError(
+            f"{len(beyond)} images have a class beyond 0 to {classes - 1}, which the classifier knows: {shown}"
+        )
 
 
 def _told(maps: int, truths: int, strangers: list[str], without: list[str]) -> str:

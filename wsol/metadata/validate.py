@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.data.images import image_size
 from core.errors import UserError
+from eval.errors import EvalError
 from wsol.metadata.tables import IDS, LABELS, LOCALIZATION, SIZES, Problem, Tables, scan, scan_boxes
 
 
@@ -69,17 +70,14 @@ def _check_images(tables: Tables, root: Path) -> None:
 
 
 def _mask_fault(file: Path, empty: bool) -> str | None:
-    """Why a mask cannot be used; None where it can. empty: it may have no pixel."""
-    from PIL import Image
-
-    from core.data.images import read_rgb
+    """Why the evaluator cannot use a mask; None where it can. empty: it may have no pixel."""
+    from eval.localization.masks import read_mask
 
     try:
-        pixels: Image.Image = read_rgb(file)
-    except UserError as error:
+        there = read_mask(file, "corrected").any()
+    except EvalError as error:
         return str(error)
-    reached = max(high for _, high in pixels.getextrema())  # type: ignore[misc]
-    return None if reached or empty else f"{file}: this mask has no object in it, every pixel is 0"
+    return None if there or empty else f"mask {file} has no object in it, every pixel is 0"
 
 
 def _sorted(tables: Tables) -> list[Problem]:
