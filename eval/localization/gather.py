@@ -158,10 +158,10 @@ class _Tally:
 
     def notes(self, settings: Settings) -> Iterator[str]:
         if self.silent:
-            positive = {"corrected": "0", "compat": "1/255"}[settings.geometry]
-            reason = f"constant, or nowhere above {positive}" if settings.scale == "max" else "constant"
-            first = _some(self.silent)
-            yield f"{len(self.silent)} of {len(self.ids)} maps say nothing of the place ({reason}): {first}"
+            low = {"corrected": "nowhere above 0", "compat": "below 1/255"}[settings.geometry]
+            reason = f"constant, or {low}" if settings.scale == "max" else "constant"
+            names = _some(self.silent)
+            yield f"{len(self.silent)} of {len(self.ids)} maps say nothing of the place ({reason}): {names}"
         if self.negative and settings.scale == "max":
             yield (
                 f"{self.negative} of {len(self.ids)} maps have values below 0, which scale max leaves out at every "
