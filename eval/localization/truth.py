@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.errors import EvalError
+
 Window = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the original image, half-open: what a score map covers. It may reach beyond the image."""
 
@@ -30,6 +32,16 @@ class Truth:
     ignore: Path | None = None
     """Mask file of pixels that count neither way (the object's own are never ignored)."""
 
+    def __post_init__(self) -> None:
+        """Take boxes as anything that makes an array. EvalError names the image: they are no rows of four numbers."""
+        try:
+            boxes = np.asarray(self.boxes, np.float64)
+        except (TypeError, ValueError):
+            boxes = np.empty(0)
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+            raise EvalError(f"{self.id}: boxes {self.boxes!r:.200}, expected rows of four numbers, x0, y0, x1, y1")
+        object.__setattr__(self, "boxes", boxes)
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreMap:
@@ -42,3 +54,10 @@ class ScoreMap:
     """What the map covers; None: the whole image."""
     ranked: Sequence[int] | None = None
     """The classifier's classes, best first (1 to 5 or more); None: not known."""
+
+    def __post_init__(self) -> None:
+        """EvalError names the image: no array, or classes that are no sequence."""
+        if not isinstance(self.values, np.ndarray):
+            raise EvalError(f"{self.id}: a score map of type {type(self.values).__name__}, expected a numpy array")
+        if self.ranked is not None and not hasattr(self.ranked, "__len__"):
+            raise EvalError(f"{self.id}: ranked classes {self.ranked!r:.100}, expected a sequence, the best one first")

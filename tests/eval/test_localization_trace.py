@@ -1,7 +1,7 @@
 """The component tree against connected components and contours found anew at every threshold."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from eval.errors import EvalError
 from eval.localization.runs import Runs
 from eval.localization.settings import Scale, Settings
 from eval.localization.trace import Tracer, to_image, to_map
-from eval.localization.truth import Truth, Window
+from eval.localization.truth import ScoreMap, Truth, Window
 from tests.eval.localization_case import reference_case
 
 SMALL = settings(max_examples=150, deadline=None)
@@ -244,6 +244,22 @@ def test_bad_maps_are_named(score_map: np.ndarray, settings_: Settings, says: st
 def test_bad_boxes_are_named(boxes: np.ndarray) -> None:
     with pytest.raises(EvalError, match="im/1"):
         Tracer(Settings())(np.eye(3), Truth("im/1", (3, 3), boxes))
+
+
+@pytest.mark.parametrize("boxes", [None, [1, 2, 3, 4], [[1, 2, 3]], [["a", 0, 1, 1]], [[0, 0, np.nan, 1]]])
+def test_boxes_that_are_none_are_named(boxes: Any) -> None:
+    with pytest.raises(EvalError, match=r"im/1: boxes .* expected rows of four"):
+        Truth("im/1", (3, 3), boxes)
+
+
+def test_boxes_may_be_a_list() -> None:
+    assert Truth("a", (3, 3), [[0, 0, 2, 2]]).boxes.dtype == np.float64  # type: ignore[arg-type] # as users will
+
+
+@pytest.mark.parametrize(("values", "ranked", "says"), [([[1.0]], None, "type list"), (np.eye(2), 3, "classes 3")])
+def test_score_maps_that_are_none_are_named(values: Any, ranked: Any, says: str) -> None:
+    with pytest.raises(EvalError, match=f"im/1: .*{says}"):
+        ScoreMap("im/1", values, None, ranked)
 
 
 @pytest.mark.parametrize("levels", [100, 1000])
