@@ -15,7 +15,7 @@ from eval.localization.truth import ScoreMap, Truth
 
 _PART = 256
 
-Maps = Iterable[ScoreMap | tuple[str, np.ndarray]]
+Maps = Iterable[ScoreMap | tuple[str, np.ndarray]] | Mapping[str, np.ndarray]
 Truths = Iterable[Truth] | Mapping[str, Truth]
 
 
@@ -33,6 +33,7 @@ def evaluate(
 
     Args:
         maps: ScoreMap, or (id, [H, W] uint8 or floats) for a map of the whole image; read one by one, none is kept.
+            A dictionary of such arrays will do.
         truths: the annotations of exactly these images.
         settings: how maps become boxes; None: the defaults of Settings.
         select: maps and annotations of another split, which chooses thresholds (`Measure.selected`).
@@ -60,7 +61,8 @@ def evaluate(
 def _parts(maps: Maps, truths: Truths, settings: Settings, skip_bad: bool) -> list[Part]:
     known = _by_id(truths)
     examiner = Examiner(known, settings, skip_bad=skip_bad)
-    source = (given if isinstance(given, ScoreMap) else ScoreMap(*given) for given in maps)
+    every = maps.items() if isinstance(maps, Mapping) else maps
+    source = (given if isinstance(given, ScoreMap) else ScoreMap(*given) for given in every)
     parts = [examiner(itertools.chain([first], itertools.islice(source, _PART - 1))) for first in source]
     missing = [name for name in known if name not in examiner.seen]
     if missing and not skip_bad:

@@ -14,7 +14,7 @@ from eval.localization.accuracy import Hits, hits, join_hits
 from eval.localization.part import Part
 from eval.localization.pixels import Pool
 from eval.localization.runs import Runs
-from eval.localization.settings import Settings
+from eval.localization.settings import WSOLEVALUATION_SIDE, Settings
 
 Parts = Callable[[], Iterator[Part]]
 """The parts of an evaluation, each time anew."""
@@ -128,6 +128,8 @@ class _Tally:
         self.unranked: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.silent: list[str] = []
+        self.other_sizes = 0
+        """Maps that are not of wsolevaluation's size."""
         self.negative = 0
 
     def add(self, part: Part) -> None:
@@ -146,6 +148,7 @@ class _Tally:
         self.boxes, self.masks = boxes, masks
         self.ids.update(part.ids)
         self.silent += part.silent
+        self.other_sizes += int((part.shapes != WSOLEVALUATION_SIDE).any(axis=1).sum())
         self.negative += part.negative
 
     def check(self) -> None:
@@ -157,6 +160,12 @@ class _Tally:
             raise EvalError(f"no image to evaluate{left}")
 
     def notes(self, settings: Settings) -> Iterator[str]:
+        if self.other_sizes and settings.geometry == "compat":
+            yield (
+                f"{self.other_sizes} of {len(self.ids)} maps are not of {WSOLEVALUATION_SIDE} x {WSOLEVALUATION_SIDE} "
+                "pixels: wsolevaluation compares their boxes with annotations scaled to that size, so these numbers "
+                "mean nothing"
+            )
         if self.silent:
             low = {"corrected": "nowhere above 0", "compat": "below 1/255"}[settings.geometry]
             reason = f"constant, or {low}" if settings.scale == "max" else "constant"

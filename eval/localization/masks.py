@@ -26,11 +26,9 @@ import numpy as np
 
 from eval.errors import EvalError
 from eval.localization import baselines
+from eval.localization.settings import WSOLEVALUATION_SIDE as SIDE
 from eval.localization.settings import Geometry, Settings
 from eval.localization.truth import Truth, Window
-
-SIDE = 224
-"""wsolevaluation's size of maps and masks."""
 
 
 class Pixels(NamedTuple):

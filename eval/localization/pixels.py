@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from eval.errors import EvalError
-from eval.localization.masks import SIDE
 from eval.localization.part import Part
+from eval.localization.settings import WSOLEVALUATION_SIDE as SIDE
 
 _NAMES = ("inside", "outside", "centre_inside", "centre_outside")
 

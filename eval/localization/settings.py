@@ -6,6 +6,8 @@ from typing import Literal
 
 from eval.errors import EvalError
 
+WSOLEVALUATION_SIDE = 224
+"""Side in pixels that wsolevaluation scales all annotations to, whatever the size of a map."""
 Geometry = Literal["corrected", "compat"]
 Scale = Literal["max", "minmax"]
 

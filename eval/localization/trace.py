@@ -24,11 +24,8 @@ import numpy as np
 from eval.errors import EvalError
 from eval.localization import levels, ring, tree
 from eval.localization.runs import Runs
-from eval.localization.settings import Settings
+from eval.localization.settings import WSOLEVALUATION_SIDE, Settings
 from eval.localization.truth import Truth, Window
-
-_SIDE = 224
-"""wsolevaluation's size of every map; ground truth is scaled to it whatever the map's size is."""
 
 
 class _Steps(NamedTuple):
@@ -171,7 +168,7 @@ def _compat_truth(truth: Truth) -> np.ndarray:
     """Inclusive corners scaled to 224 x 224 and cut down, then half-open."""
     width, height = truth.size
     inclusive = truth.boxes - np.array([0, 0, 1, 1])
-    scaled = inclusive * float(_SIDE) / np.array([width, height, width, height], np.float64)
+    scaled = inclusive * float(WSOLEVALUATION_SIDE) / np.array([width, height, width, height], np.float64)
     return np.asarray(np.trunc(scaled) + np.array([0, 0, 1, 1]))
 
 

@@ -33,14 +33,12 @@ class Truth:
     """Mask file of pixels that count neither way (the object's own are never ignored)."""
 
     def __post_init__(self) -> None:
-        """Take boxes as anything that makes an array. EvalError names the image: they are no rows of four numbers."""
+        """Take boxes as anything that makes an array; its shape is checked later. EvalError: they make none."""
         try:
-            boxes = np.asarray(self.boxes, np.float64)
+            object.__setattr__(self, "boxes", np.asarray(self.boxes, np.float64))
         except (TypeError, ValueError):
-            boxes = np.empty(0)
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-            raise EvalError(f"{self.id}: boxes {self.boxes!r:.200}, expected rows of four numbers, x0, y0, x1, y1")
-        object.__setattr__(self, "boxes", boxes)
+            message = f"{self.id}: boxes {self.boxes!r:.200}, expected rows of four numbers, x0, y0, x1, y1"
+            raise EvalError(message) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +54,6 @@ class ScoreMap:
     """The classifier's classes, best first (1 to 5 or more); None: not known."""
 
     def __post_init__(self) -> None:
-        """EvalError names the image: no array, or classes that are no sequence."""
-        if not isinstance(self.values, np.ndarray):
-            raise EvalError(f"{self.id}: a score map of type {type(self.values).__name__}, expected a numpy array")
+        """EvalError names the image: classes that are no sequence."""
         if self.ranked is not None and not hasattr(self.ranked, "__len__"):
             raise EvalError(f"{self.id}: ranked classes {self.ranked!r:.100}, expected a sequence, the best one first")

@@ -191,7 +191,7 @@ def test_the_command_writes_what_the_reader_reads(tmp_path: Path, capsys: pytest
         )
     assert validate(tmp_path / "out", tmp_path / "CUB_200_2011/images") == []
     assert import_main(["cub", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
-    assert import_main(["voc", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert import_main(["voc", str(tmp_path), str(tmp_path / "out"), "--force"]) == 2
     assert "years there are: none" in capsys.readouterr().err
 
 

@@ -80,6 +80,13 @@ def _inputs(group: "argparse._ArgumentGroup") -> None:
         metavar="N",
         help="classes that the classifier knows: a label beyond 0 to N - 1 is an error (default: as shards say)",
     )
+    group.add_argument(
+        "--window",
+        default="whole",
+        metavar="WHAT",
+        help="the part of its image that a map covers, unless shards say so: whole (default), squash:256:224, "
+        "short:256:224 (both a centre crop) or pad:224",
+    )
     group.add_argument("--select-on", type=Path, metavar="MAPS", help="score maps of the split that chooses thresholds")
     group.add_argument("--select-metadata", type=Path, metavar="FOLDER", help="its metadata")
     group.add_argument("--select-ids", type=Path, metavar="FILE", help="its ids, as --ids")
@@ -129,6 +136,8 @@ def _outputs(group: "argparse._ArgumentGroup") -> None:
 
 
 def _levels(text: str) -> int | Literal["exact"]:
+    if text != "exact" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}, expected a whole number or exact")
     return "exact" if text == "exact" else int(text)
 
 

@@ -81,11 +81,16 @@ def _outline(axes: "Axes", box: Sequence[float] | np.ndarray, colour: str) -> No
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.5))
 
 
+def file_of(folder: Path, name: str) -> Path | None:
+    """The file of an image, its id a path below the folder, with or without its ending; None: there is none."""
+    return next((folder / f"{name}{suffix}" for suffix in _SUFFIXES if (folder / f"{name}{suffix}").is_file()), None)
+
+
 def _image(folder: Path, name: str) -> np.ndarray | None:
     """The pixels of an image, small enough for a gallery; None where there is none that can be read."""
     from PIL import Image
 
-    path = next((folder / f"{name}{suffix}" for suffix in _SUFFIXES if (folder / f"{name}{suffix}").is_file()), None)
+    path = file_of(folder, name)
     if path is None:
         return None
     try:

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.errors import UserError
 from eval.errors import EvalError
 from eval.localization.truth import ScoreMap, Truth
+from wsol.geometry import Geometry, Letterbox, ShortSide
 from wsol.maps.source import Source, open_source
 from wsol.metadata import match, predictions, text
 
@@ -28,6 +30,10 @@ class Split:
     """The images to evaluate, in this order."""
     unmatched: tuple[Skipped, ...] = ()
     """What only one side has (`skip_bad`; else that is an error)."""
+    geometry: Geometry | None = None
+    """What part of its image a map covers, where its source does not say; None: all of it."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the input."""
 
     @property
     def parts(self) -> int:
@@ -37,7 +43,12 @@ class Split:
     def maps(self, ids: Sequence[str], skipped: list[Skipped] | None = None) -> Iterator[ScoreMap]:
         """The score maps of these images, in this order; those that cannot be read are appended to `skipped`."""
         for score_map in self.source.read(ids, skipped):
-            yield replace(score_map, ranked=self.ranked[score_map.id]) if self.ranked is not None else score_map
+            window, ranked = score_map.window, score_map.ranked
+            if window is None and self.geometry is not None:
+                window = self.geometry.window(self.truths[score_map.id].size)
+            if self.ranked is not None:
+                ranked = self.ranked[score_map.id]
+            yield replace(score_map, window=window, ranked=ranked)
 
     def fingerprint(self) -> dict[str, str | int]:
         """What tells whether two evaluations read the same: sizes and names of the maps, and the whole metadata."""
@@ -46,7 +57,8 @@ class Split:
             "images": len(self.ids),
             "maps": self.source.fingerprint(),
             "metadata": _digest(line for name in self.ids for line in _content(self.truths[name])),
-            "predictions": _digest(repr(line).encode() for line in ranked) if ranked is not None else "from the maps",
+            "predictions": _digest(repr(line).encode() for line in ranked) if ranked is not None else "as the maps say",
+            "window": repr(self.geometry) if self.geometry is not None else "as the maps say, else the whole image",
         }
 
 
@@ -58,6 +70,7 @@ def load(
     predicted: Path | None = None,
     mask_root: Path | None = None,
     classes: int | None = None,
+    window: str = "whole",
     skip_bad: bool = False,
 ) -> Split:
     """Open the maps, read the metadata and the predictions, and match ids, sizes and labels.
@@ -65,6 +78,7 @@ def load(
     Args:
         maps: as `open_source` takes them, and so `ids`. metadata: folder, and `mask_root`. predicted: ranked classes.
         classes: how many the classifier knows; None: as the maps say, if they do.
+        window: what part of its image a map covers, see `geometry_of`.
         skip_bad: leave images out that do not match, unless none is left.
 
     Raises:
@@ -81,8 +95,13 @@ def load(
     known = source.classes if classes is None else classes
     if known is not None:
         match.check_classes((truths[name] for name in common), known)
+    # One order whatever the maps are kept in: the intervals' resamples are drawn by it.
+    common = tuple(sorted(common))
+    geometry = geometry_of(window)
     if predicted is None:
-        return Split(source, truths, None, common, tuple(unmatched or ()))
+        return Split(source, truths, None, common, tuple(unmatched or ()), geometry)
+    if all(truths[name].label is None for name in common):
+        raise EvalError(f"{predicted}: predicted classes need {metadata / 'class_labels.txt'}, which is not there")
     ranked = predictions.read_ranked(predicted)
     missing = [name for name in common if name not in ranked]
     if missing and (unmatched is None or len(missing) == len(common)):
@@ -92,7 +111,46 @@ def load(
         )
     left_out = [(name, f"no classes in {predicted}") for name in missing]
     kept = tuple(name for name in common if name in ranked)
-    return Split(source, truths, ranked, kept, (*(unmatched or ()), *left_out))
+    notes = _shifted([truths[name].label for name in kept], [ranked[name] for name in kept])
+    return Split(source, truths, ranked, kept, (*(unmatched or ()), *left_out), geometry, notes)
+
+
+def geometry_of(window: str) -> Geometry | None:
+    """What part of its image a map covers, from "squash:256:224", "short:256:224", "pad:224" or "whole" (None).
+
+    Raises:
+        EvalError: it is none of these.
+    """
+    name, *words = window.split(":")
+    kinds: dict[str, tuple[type[Geometry], int]] = {
+        "squash": (Geometry, 2),
+        "short": (ShortSide, 2),
+        "pad": (Letterbox, 1),
+    }
+    if window == "whole":
+        return None
+    if name not in kinds or len(words) != kinds[name][1] or not all(word.isdecimal() for word in words):
+        raise EvalError(
+            f"--window {window}: expected whole, squash:RESIZE:CROP (squashed to a square, then a centre crop), "
+            "short:RESIZE:CROP (the short side resized, then a centre crop) or pad:SIDE (the long side resized, padded)"
+        )
+    sides = [int(word) for word in words]
+    try:
+        return kinds[name][0](sides[0], sides[-1])
+    except UserError as error:
+        raise EvalError(f"--window {window}: {error}") from None
+
+
+def _shifted(labels: Sequence[int | None], ranked: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    """A note where predictions look like classes counted from 1, and labels like classes counted from 0."""
+    known = [label for label in labels if label is not None]
+    lowest, highest = min(min(classes) for classes in ranked), max(max(classes) for classes in ranked)
+    if 0 in known and lowest > 0 and highest > max(known):
+        return (
+            f"predicted classes lie in {lowest} to {highest}, labels in 0 to {max(known)}: are predictions counted "
+            "from 1? Both must be counted from 0",
+        )
+    return ()
 
 
 def _content(truth: Truth) -> Iterator[bytes]:

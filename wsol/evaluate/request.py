@@ -21,6 +21,8 @@ class Request:
     """Folder below which mask paths are; None: the metadata's."""
     classes: int | None = None
     """How many classes the classifier knows, of both splits; None: as the maps say, if they do."""
+    window: str = "whole"
+    """What part of its image a map covers, of both splits: `wsol.evaluate.inputs.geometry_of`."""
     select_on: Path | None = None
     """Score maps of the split that chooses thresholds; the three below are its `metadata`, `ids`, `predictions`."""
     select_metadata: Path | None = None

@@ -14,7 +14,7 @@ from eval.errors import EvalError
 from eval.localization.part import Part, examine
 from eval.localization.report import Report, report
 from eval.localization.settings import Geometry, Settings
-from wsol.evaluate import figures, folder, pool, progress, rows, table
+from wsol.evaluate import figures, folder, gallery, pool, progress, rows, table
 from wsol.evaluate.inputs import Split, load
 from wsol.evaluate.request import Request
 from wsol.evaluate.work import Work
@@ -37,6 +37,7 @@ def run(request: Request, err: TextIO, stop: Callable[[], None], *, terminal: bo
     if request.images is not None and not request.images.is_dir():
         raise EvalError(f"--images {request.images}: expected the folder of the images")
     settings, splits = _settings(request), _splits(request)
+    _check_images(request.images, splits[0])
     config = _config(request, settings, splits)
     if request.out is not None and (known := folder.finished(request.out, config, _files(request))):
         err.write(f"{request.out / folder.RESULT} is there already\n")
@@ -61,6 +62,7 @@ def _splits(request: Request) -> tuple[Split, ...]:
     shared: dict[str, Any] = {
         "mask_root": request.mask_root,
         "classes": request.classes,
+        "window": request.window,
         "skip_bad": request.skip_bad,
     }
     first = load(request.maps, request.metadata, ids=request.ids, predicted=request.predictions, **shared)
@@ -73,6 +75,24 @@ def _splits(request: Request) -> tuple[Split, ...]:
         raise EvalError("--select-on MAPS needs --select-metadata FOLDER, the annotations of that split")
     _, ids, predicted = others
     return first, load(request.select_on, request.select_metadata, ids=ids, predicted=predicted, **shared)
+
+
+def _check_images(folder: Path | None, split: Split) -> None:
+    """EvalError: none of the first images is in the folder of the images."""
+    some = split.ids[:100]
+    if folder is not None and not any(gallery.file_of(folder, name) for name in some):
+        raise EvalError(f"--images {folder}: none of the first {len(some)} images is below it, e.g. {folder / some[0]}")
+
+
+def _notes(splits: tuple[Split, ...]) -> list[str]:
+    """What the input alone says."""
+    notes = [note for split in splits for note in split.notes]
+    if len(splits) > 1 and (both := set(splits[0].ids) & set(splits[1].ids)):
+        notes.append(
+            f"{len(both):,} of {len(splits[0].ids):,} ids are in the split that chooses thresholds too (e.g. "
+            f"{min(both)}): if they are the same images, `selected` was chosen on what it is measured on"
+        )
+    return notes
 
 
 def _config(request: Request, settings: tuple[Settings, ...], splits: tuple[Split, ...]) -> dict[str, Any]:
@@ -168,6 +188,7 @@ def _result(work: Work, config: dict[str, Any], reports: dict[str, Report]) -> d
         "geometries": plain,
         "difference": _difference(plain) if len(plain) == 2 else None,
         "skipped": [{"id": name, "why": why} for name, why in (*unmatched, *unread)],
+        "notes": _notes(work.splits),
     }
 
 

@@ -17,7 +17,8 @@ def text(result: Result, *, terminal: bool = False) -> str:
     blocks = [_block(name, report, terminal) for name, report in result["geometries"].items()]
     if result.get("difference"):
         blocks.append(_difference(result["difference"], terminal))
-    return "\n".join([*blocks, *_skipped(result["skipped"])])
+    notes = "".join(f"note: {note}\n" for note in result["notes"])
+    return "\n".join([*blocks, *([notes] if notes else []), *_skipped(result["skipped"])])
 
 
 def _block(name: str, report: Result, terminal: bool) -> str:
@@ -87,7 +88,8 @@ def _skipped(skipped: Sequence[Mapping[str, str]]) -> list[str]:
     shown = [f"  {entry['id']}: {entry['why']}\n" for entry in skipped[:_MOST_SKIPPED]]
     more = len(skipped) - len(shown)
     tail = [f"  and {more:,} more, in result.json\n"] if more else []
-    return ["".join([f"{len(skipped):,} images were left out:\n", *shown, *tail])]
+    count = "1 image was" if len(skipped) == 1 else f"{len(skipped):,} images were"
+    return ["".join([f"{count} left out:\n", *shown, *tail])]
 
 
 def _grid(heading: Sequence[str], rows: Sequence[Sequence[str]], terminal: bool) -> str:

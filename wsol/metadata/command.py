@@ -61,6 +61,7 @@ def _kind(
     parser.add_argument("root", type=Path, help=what)
     parser.add_argument("out", type=Path, help="folder to write the four text files to")
     parser.add_argument("--split", default=split, help="(default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace metadata that is in OUT")
     parser.set_defaults(read=read)
     return parser
 
@@ -70,6 +71,8 @@ def _import(args: argparse.Namespace) -> int:
 
     if not args.root.exists():
         raise UserError(f"{args.root} does not exist")
+    if not args.force and (there := [name for name in text.FILES if (args.out / name).exists()]):
+        raise UserError(f"{args.out} holds metadata ({', '.join(there)}); --force replaces it, another OUT keeps it")
     truths = args.read(args)
     text.write(args.out, truths)
     located = sum(len(truth.boxes) or len(truth.masks) for truth in truths)

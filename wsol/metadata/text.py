@@ -21,6 +21,7 @@ from core.errors import UserError
 from eval.localization.truth import Truth
 from wsol.metadata.tables import IDS, LABELS, LOCALIZATION, SIZES, Problem, Tables, scan
 
+FILES = (IDS, LABELS, SIZES, LOCALIZATION)
 _INCLUSIVE = np.array([0.0, 0.0, 1.0, 1.0])
 
 
