@@ -27,28 +27,37 @@ def write(folder: Path, reports: Mapping[str, Report], split: Split, images: Pat
         histogram(folder / f"iou_{name}.png", report)
         for title, entries in _galleries(report, split).items():
             if entries:
-                gallery.draw(folder / f"{title}_{name}.png", f"{title}, {name}", entries, images)
+                at = f"{title} at threshold {report.settings.threshold:g}, {name}"
+                gallery.draw(folder / f"{title}_{name}.png", at, entries, images)
 
 
 def curves(path: Path, report: Report) -> None:
-    """Accuracy over threshold of every criterion, its fixed threshold and its best one marked."""
+    """Accuracy over threshold of every criterion, its best threshold and the one that another split chose marked.
+
+    A colour for each IoU: V2 (dashes) often lies on V1, and GT-known Loc (dash and dot) on MaxBoxAcc at .5.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
+    endings = dict.fromkeys(name.rpartition("_")[2] if name.startswith("max_box") else name for name in report.curves)
+    colours = {ending: f"C{place}" for place, ending in enumerate(endings)}
     for name, values in report.curves.items():
-        # V2 often lies on V1: dashes show both
-        style = "--" if "_v2_" in name else "-"
-        (line,) = axes.plot(report.thresholds, values, style, label=table.title(name), linewidth=1)
-        best = report.measures[name].best
-        if best.threshold is not None:
-            axes.plot([best.threshold], [best.value], "o", color=line.get_color(), markersize=4)
+        boxes = name.startswith("max_box")
+        style = "-." if not boxes else "--" if "_v2_" in name else "-"
+        colour = colours[name.rpartition("_")[2] if boxes else name]
+        axes.plot(report.thresholds, values, style, color=colour, label=table.title(name), linewidth=1)
+        for at, mark in ((report.measures[name].best, "o"), (report.measures[name].selected, "^")):
+            if at is not None and at.threshold is not None:
+                axes.plot([at.threshold], [at.value], mark, color=colour, markersize=4)
     axes.axvline(report.settings.threshold, color="grey", linestyle=":", linewidth=1, label="fixed threshold")
     axes.set_xlabel(f"threshold, fraction of {report.settings.scale}")
     axes.set_ylabel("images, %")
     axes.set_ylim(0, 100)
     axes.set_xlim(0, 1)
-    axes.set_title(f"{report.images:,} images, {report.settings.geometry}; dots: best thresholds")
+    axes.set_title(
+        f"{report.images:,} images, {report.settings.geometry}; dots: best thresholds, triangles: selected ones"
+    )
     axes.legend(fontsize=7)
     figure.savefig(path, format="png", dpi=100)
 
@@ -65,6 +74,7 @@ def histogram(path: Path, report: Report) -> None:
     axes.set_xlim(0, 1)
     axes.set_xlabel(f"IoU of the largest component's box at threshold {report.settings.threshold:g}")
     axes.set_ylabel("images")
+    axes.set_title(f"{report.images:,} images, {report.settings.geometry}")
     figure.savefig(path, format="png", dpi=100)
 
 

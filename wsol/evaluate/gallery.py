@@ -71,7 +71,7 @@ def _draw(axes: "Axes", entry: Entry, images: Path | None) -> None:
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     lacking = " (no image)" if images is not None and image is None else ""
-    axes.set_title(f"{entry.truth.id[-24:]}\nIoU {entry.iou:.2f}{lacking}", fontsize=7)
+    axes.set_title(f"{Path(entry.truth.id).stem[-30:]}\nIoU {entry.iou:.2f}{lacking}", fontsize=7)
 
 
 def _outline(axes: "Axes", box: Sequence[float] | np.ndarray, colour: str) -> None:
