@@ -46,13 +46,24 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="a checkout of clovaai/wsolevaluation")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--noise", type=float, default=0.0, help="grey levels of noise on each pixel (default: 0)")
+    parser.add_argument(
+        "--noise", type=float, nargs="+", default=[0.0, 12.0], help="grey levels of noise on each pixel (default: 0 12)"
+    )
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    maps, truths = made(args.images, args.noise)
     found: dict[str, Any] = {"cpu": cpu(), "python": platform.python_version(), "numpy": np.__version__}
-    found |= {"opencv": cv2.__version__, "images": len(maps), "noise": args.noise, "tasks": {}, "ours": {}}
+    found |= {"opencv": cv2.__version__, "images": args.images, "unit": "maps per CPU-second"}
+    for noise in args.noise:
+        print(f"{args.images} maps, {noise:g} grey levels of noise")
+        found[f"noise {noise:g}"] = measured(*made(args.images, noise), args.peer, args.repeats)
+    if args.out:
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measured(maps: np.ndarray, truths: list[Truth], peer: Path | None, repeats: int) -> dict[str, Any]:
+    """Ours alone in every mode, then beside the peer."""
+    found: dict[str, Any] = {"ours": {}}
     for name, settings, kind in (
         ("corrected, uint8", Settings(), np.uint8),
         ("corrected, float32, 1000 levels", Settings(), np.float32),
@@ -61,17 +72,18 @@ def main() -> None:
     ):
         given = maps if kind is np.uint8 else (maps / 255).astype(kind)
         call = functools.partial(ours, given, truths, settings)
-        seconds = [timed(call)[0] for _ in range(args.repeats + 1)][1:]
+        seconds = [timed(call)[0] for _ in range(repeats + 1)][1:]  # the first one compiles
         found["ours"][name] = round(len(maps) / statistics.median(seconds))
         print(f"{name:34} {found['ours'][name]:>6,} maps/s")
-    if args.peer:
+    if peer is not None:
         with tempfile.TemporaryDirectory() as folder:
             text.write(Path(folder), truths)
-            peer = Peer(args.peer, Path(folder))
-            for name, (levels, every, aim) in TASKS.items():
-                found["tasks"][name] = compare(name, maps, truths, peer, levels, every, aim, args.repeats)
-    if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+            beside = Peer(peer, Path(folder))
+            found["beside wsolevaluation"] = {
+                name: compare(name, maps, truths, beside, levels, every, aim, repeats)
+                for name, (levels, every, aim) in TASKS.items()
+            }
+    return found
 
 
 def compare(

@@ -7,7 +7,10 @@ The config is one of configs/wsol: its data, split, geometry, CAM and layer4's s
 - with `--class topK` folders `top1` to `topK` of these, a map of each image for each of its K best classes;
 - `metadata/`, where every image has boxes: so `python -m wsol evaluate OUT --metadata OUT/metadata` just works.
 
-Values are the method's own, not normalised: negative ones are kept. Only a map whose maximum float16 cannot hold well
+Values are the method's own, negative ones too, unless `--minmax` scales each map from its minimum (0) to its maximum
+(1), as wsolevaluation does before it evaluates: `evaluate --geometry compat` takes such maps only, and MaxBoxAcc and
+MaxBoxAccV2 are defined on them (for maps as they come, `evaluate --scale minmax` does the same). The enlarging is
+bilinear; wsolevaluation's is bicubic. Only a map whose maximum float16 cannot hold well
 (outside 2^-5 to 2^15) is divided by a power of two, which brings its maximum to 1/2 to 1; an evaluation that takes
 thresholds as fractions of the maximum sees no difference.
 
@@ -52,6 +55,8 @@ class Request:
     """The class of a map: "truth", "predicted", or "topK" for K maps of each image."""
     side: int | None = None
     """Side of the maps in pixels; None: the crop's; 0: that of the feature map."""
+    minmax: bool = False
+    """Scale each map from its minimum, 0, to its maximum, 1; a constant map becomes 0."""
     shard_size: int = 256
     """Maps in a shard: what a kill may cost, and what is held in memory."""
 
@@ -92,12 +97,10 @@ def extract(config: "Localize", request: Request, show: Callable[..., Iterator[i
     loaded = backbone.load(request.backbone, layer4_stride1=config.layer4_stride1)
     _check_classes(request, loaded.spec.num_classes, classes)
     folders = [request.out] if request.top is None else [request.out / f"top{k + 1}" for k in range(request.top)]
+    size = -(-request.shard_size // config.batch_size) * config.batch_size  # whole batches: see `wsol/run.py`
     with ExitStack() as stack:
         stack.callback(Lock(request.out).release)
-        writers = [
-            stack.enter_context(ShardWriter(folder, settings=settings, shard_size=request.shard_size))
-            for folder in folders
-        ]
+        writers = [stack.enter_context(ShardWriter(folder, settings=settings, shard_size=size)) for folder in folders]
         _write_metadata(request.out / "metadata", records)
         done = frozenset.intersection(*(writer.done_ids() for writer in writers))
         todo = [record for record in records if record.id not in done]
@@ -140,7 +143,7 @@ def _write(
         best = maps.logits.topk(min(ranked, maps.logits.shape[1])).indices.cpu().numpy()
         columns = [maps.scores] if request.top is None else maps.scores.unbind(1)
         for writer, scores in zip(writers, columns, strict=True):
-            values = to_float16((upsample(scores, side) if side else scores).cpu().numpy(), of_batch)
+            values = to_float16((upsample(scores, side) if side else scores).cpu().numpy(), of_batch, request.minmax)
             there = writer.done_ids()
             new = [i for i, record in enumerate(of_batch) if record.id not in there]
             ids = [of_batch[i].id for i in new]
@@ -148,7 +151,7 @@ def _write(
         yield len(of_batch)
 
 
-def to_float16(maps: "np.ndarray", records: "Sequence[ImageRecord]") -> "np.ndarray":
+def to_float16(maps: "np.ndarray", records: "Sequence[ImageRecord]", minmax: bool = False) -> "np.ndarray":
     """Maps [N, h, w] float32 of these images as float16, scaled where the module's docstring says so.
 
     Raises:
@@ -162,6 +165,10 @@ def to_float16(maps: "np.ndarray", records: "Sequence[ImageRecord]") -> "np.ndar
             f"{records[bad[0]].id}: its score map holds NaN or infinity; are the backbone's weights finite?"
         )
     high = flat.max(1)
+    if minmax:
+        low = flat.min(1)
+        span = np.where(high > low, high - low, 1)
+        return np.asarray((maps - low[:, None, None]) / span[:, None, None]).astype(np.float16)
     peak = np.where(high > 0, high, np.abs(flat).max(1))  # a map without a positive value has no threshold to keep
     exponent = np.frexp(peak)[1]
     low_exponent, high_exponent = _FLOAT16_EXPONENTS
@@ -205,11 +212,12 @@ def _settings(config: "Localize", request: Request, records: "Sequence[ImageReco
         "split": config.split,
         "layer4_stride1": config.layer4_stride1,
         "precision": config.precision,
-        "images": config.data.fingerprint(config.root, config.split, records),
+        "images": config.data.fingerprint(config.root, config.split, records, boxes=True),
         "backbone": upstream_digest(request.backbone),
         "class": request.which,
         "classes": classes,
         "side": request.side,
+        "minmax": request.minmax,
     }
 
 
@@ -242,7 +250,7 @@ def _main(argv: list[str]) -> int:
         (sys.stdout if argv else sys.stderr).write(parser.format_help())
         return 0 if argv else 2
     options, rest = parser.parse_known_args(argv)
-    request = Request(options.backbone, options.out, options.which, options.side, options.shard_size)
+    request = Request(options.backbone, options.out, options.which, options.side, options.minmax, options.shard_size)
     from core.config import load, override
     from wsol.evaluate.progress import shown
     from wsol.stage import Localize
@@ -270,5 +278,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the folder to write, or to go on with")
     parser.add_argument("--class", dest="which", default="truth", help="truth (default), predicted, top1, ..., top5")
     parser.add_argument("--side", type=int, help="side of the maps, bilinear (default: the crop's; 0: as they come)")
+    parser.add_argument("--minmax", action="store_true", help="scale each map from its minimum to its maximum, 0 to 1")
     parser.add_argument("--shard-size", type=int, default=256, help="maps in a shard (default: 256)")
     return parser

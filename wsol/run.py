@@ -1,6 +1,6 @@
 """Run one localization cell: every image once, in batches, through the evaluator that also stands alone.
 
-What remains of the maps is kept on disk, a part for every 512 images, so that memory does not grow with their number
+What remains of the maps is kept on disk, a part for some 512 images, so that memory does not grow with their number
 and a killed cell goes on after its last part. A map is looked at twice: with thresholds as fractions of its maximum for
 the CutMix paper's numbers, and min-max scaled for MaxBoxAcc and MaxBoxAccV2, as their paper defines them.
 
@@ -12,6 +12,7 @@ N images, S = the crop's side in pixels.
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from core.loop import predict
 from core.run import PARTS
 from core.stage import Job, Metric, Outcome
 from eval.errors import EvalError
+from eval.localization import version
 from eval.localization.part import Part, examine
 from eval.localization.report import Report, report
 from eval.localization.settings import Settings
@@ -72,11 +74,15 @@ class Finished:
     """The parts of a cell that are on disk."""
 
     def __init__(self, folder: Path, config: Localize) -> None:
-        """A part that is damaged, and those after it, are removed: they are made again."""
+        """Parts of another version of the evaluator, and a damaged part and those after it, are made again."""
         self.folder = folder
         self.paper = Settings(threshold=config.threshold, scale="minmax" if config.subtract_minimum else "max")
         self.choe = Settings(threshold=config.threshold, scale="minmax")
         self.settings = tuple(dict.fromkeys((self.paper, self.choe)))
+        made_by = folder / "code"
+        if not (made_by.is_file() and made_by.read_text() == version.code()):
+            shutil.rmtree(folder, ignore_errors=True)
+            atomic.write_text(made_by, version.code())
         sound = self._sound()
         for path in folder.glob("[0-9]*"):
             if int(path.name.partition(".")[0]) >= sound:
@@ -119,10 +125,12 @@ class Finished:
         number = 0
         while self._entries(number).is_file():
             try:
+                ids = [entry["id"] for entry in json.loads(self._entries(number).read_text())]
                 for settings in self.settings:
-                    Part.load(self._path(number, settings))
-            except EvalError as error:
-                _log.warning("%s", error)
+                    if list(Part.load(self._path(number, settings)).ids) != ids:
+                        raise ValueError("another part's images")
+            except (EvalError, ValueError, TypeError, KeyError) as error:
+                _log.warning("%s: %s", self._entries(number), error)
                 break
             number += 1
         return number
@@ -141,6 +149,8 @@ class _Localizer:
         self, config: Localize, job: Job, loaded: backbone.Backbone, finished: Finished, records: Sequence[ImageRecord]
     ) -> None:
         self.config, self.records, self.spec, self.finished = config, records, loaded.spec, finished
+        # Whole batches, so that a run that goes on makes the batches of one that never stopped.
+        self.full = -(-_PART // config.batch_size) * config.batch_size
         self.maps: list[ScoreMap] = []
         self.truths: list[Truth] = []
         network = loaded.model.to(job.fabric.device).to(memory_format=torch.channels_last).eval()
@@ -157,7 +167,7 @@ class _Localizer:
         for score_map, record, classes, (window, (w, h)) in zip(scores, records, ranked, places, strict=True):
             self.maps.append(ScoreMap(record.id, score_map, tuple(window), classes))
             self.truths.append(Truth(record.id, (w, h), np.array(record.boxes, np.float64), record.label))
-            if len(self.maps) == _PART:
+            if len(self.maps) == self.full:
                 self.flush()
         return [None] * len(records)
 

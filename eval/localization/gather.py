@@ -130,7 +130,7 @@ class _Tally:
         self.silent: list[str] = []
         self.other_sizes = 0
         """Maps that are not of wsolevaluation's size."""
-        self.negative = 0
+        self.shifted = 0
 
     def add(self, part: Part) -> None:
         self.skipped += part.skipped
@@ -149,7 +149,7 @@ class _Tally:
         self.ids.update(part.ids)
         self.silent += part.silent
         self.other_sizes += int((part.shapes != WSOLEVALUATION_SIDE).any(axis=1).sum())
-        self.negative += part.negative
+        self.shifted += part.shifted
 
     def check(self) -> None:
         if not self.ids:
@@ -171,10 +171,11 @@ class _Tally:
             reason = f"constant, or {low}" if settings.scale == "max" else "constant"
             names = _some(self.silent)
             yield f"{len(self.silent)} of {len(self.ids)} maps say nothing of the place ({reason}): {names}"
-        if self.negative and settings.scale == "max":
+        if self.shifted and settings.scale == "max" and settings.geometry == "corrected":
             yield (
-                f"{self.negative} of {len(self.ids)} maps have values below 0, which scale max leaves out at every "
-                "threshold; scale minmax counts from the map's minimum"
+                f"{self.shifted} of {len(self.ids)} maps have another minimum than 0, and scale max takes thresholds "
+                "as fractions of the maximum all the same (what is below 0 is in no mask). MaxBoxAcc and MaxBoxAccV2 "
+                "are defined on maps scaled from minimum to maximum: scale minmax"
             )
         if 0 < len(self.unranked) < len(self.ids):
             yield (

@@ -20,9 +20,10 @@ from eval.localization.runs import Runs, join
 from eval.localization.settings import Settings
 from eval.localization.truth import ScoreMap, Truth, Window
 
-_FORMAT = 2
+_FORMAT = 3
 _RUNS = ("largest", "any")
-_NOTED = ("ids", "skipped", "negative", "silent")
+_SHIFT = 1e-3  # of the maximum: what an enlarged map's minimum may be off by
+_NOTED = ("ids", "skipped", "shifted", "silent")
 _BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged archive raises: RuntimeError where a flipped bit says that it is encrypted."""
 
@@ -63,8 +64,8 @@ class Part:
     """[N, C] uint32: pixels of the background."""
     skipped: tuple[tuple[str, str], ...]
     """Ids of images that were left out, and why."""
-    negative: int
-    """How many maps have values below 0 in the image."""
+    shifted: int
+    """How many maps have another minimum than 0 in the image, by more than a thousandth of their maximum."""
     silent: tuple[str, ...]
     """Ids of maps that say nothing of the place: one value everywhere in the image, or none that is above where the
     scale starts."""
@@ -123,7 +124,7 @@ class _Found(NamedTuple):
     ranked: tuple[bool, bool, int]
     baseline: tuple[float, np.ndarray] | None
     pixels: masks.Pixels | None
-    negative: bool
+    shifted: bool
     silent: bool
 
 
@@ -200,7 +201,7 @@ class Examiner:
             ranked=ranked,
             baseline=baselines.box_ious(truth) if self.boxes else None,
             pixels=counted,
-            negative=low < 0,
+            shifted=abs(low) > _SHIFT * max(high, 0),
             silent=self._silent(low, high),
         )
 
@@ -286,7 +287,7 @@ def _part(found: Sequence[_Found], skipped: Sequence[tuple[str, str]], settings:
         centre_inside=_table([entry.centre_inside for entry in counted], baselines.RINGS),
         centre_outside=_table([entry.centre_outside for entry in counted], baselines.RINGS),
         skipped=tuple(skipped),
-        negative=sum(entry.negative for entry in found),
+        shifted=sum(entry.shifted for entry in found),
         silent=tuple(entry.id for entry in found if entry.silent),
     )
 

@@ -52,7 +52,7 @@ def test_kept(tmp_path: Path) -> None:
     assert part.whole_iou.tolist() == [0.25, 0.25]
     assert part.centre_iou[0, [49, 99]].tolist() == [1, 0.25]  # a side of 1 / 2 is the box itself
     assert len(part.largest) == len(part.any) == len(part.inside) == 2
-    assert (part.negative, part.silent) == (1, ("ü/日本.jpg",))
+    assert (part.shifted, part.silent) == (1, ("ü/日本.jpg",))
     assert part.skipped[0][0] == "bad"
     assert part.skipped[0][1].startswith("the score map holds NaN")  # not "bad: ..." again: the id stands before it
 

@@ -42,7 +42,7 @@ def part(largest: list[Image], any_component: list[Image], right: np.ndarray | N
         centre_inside=np.zeros((0, 200), np.uint32),
         centre_outside=np.zeros((0, 200), np.uint32),
         skipped=(),
-        negative=0,
+        shifted=0,
         silent=(),
     )
 
@@ -288,10 +288,10 @@ def test_ious_of_one_name() -> None:
 
 
 def test_notes() -> None:
-    odd = replace(part([[(1.0, 1.0)]] * 2, [[(1.0, 1.0)]] * 2), silent=("i0", "i1"), negative=1)
-    silent, negative = report(of(odd), Settings()).notes
+    odd = replace(part([[(1.0, 1.0)]] * 2, [[(1.0, 1.0)]] * 2), silent=("i0", "i1"), shifted=1)
+    silent, shifted = report(of(odd), Settings()).notes
     assert silent == "2 of 2 maps say nothing of the place (constant, or nowhere above 0): i0, i1"
-    assert negative.startswith("1 of 2 maps have values below 0")
+    assert shifted.startswith("1 of 2 maps have another minimum than 0")
     assert len(report(of(odd), Settings(scale="minmax")).notes) == 1
 
 

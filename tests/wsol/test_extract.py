@@ -21,6 +21,7 @@ from core.errors import UserError
 from core.images import normalize, to_tensor
 from tests.core.networks import TINY_SPEC
 from tests.data import layouts
+from wsol.__main__ import main as wsol
 from wsol.cam.cam import WeightCAM
 from wsol.crops import upsample
 from wsol.extract import Request, extract, main, to_float16
@@ -32,6 +33,7 @@ from wsol.stage import Localize
 SPEC = replace(TINY_SPEC, num_classes=2)
 CONFIG = """
 from core.data.cub import CUB
+from wsol.__main__ import main as wsol
 from wsol.cam.cam import WeightCAM
 from wsol.geometry import Geometry
 from wsol.stage import Localize
@@ -117,29 +119,30 @@ def test_metadata_is_what_the_data_set_says(root: Path) -> None:
 
 
 def _killed(counts: Iterator[int], total: int, done: int) -> Iterator[int]:
-    """Stop after the second batch was handed to the writer."""
+    """Stop after the third batch of two was handed to the writer."""
+    yield next(counts)
     yield next(counts)
     next(counts)
     raise KeyboardInterrupt
 
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_maps(root: Path) -> None:
-    config = _config(root)
+    config = replace(_config(root), batch_size=2)
     _extract(config, root, "whole")
-    request = Request(str(root / "two.safetensors"), root / "killed", shard_size=4)
+    request = Request(str(root / "two.safetensors"), root / "killed", shard_size=3)  # made 4: whole batches
     with pytest.raises(KeyboardInterrupt):
         extract(config, request, _killed)
     assert len(open_source(root / "killed").ids) == 4  # of 6: one whole shard
-    assert _extract(config, root, "killed", shard_size=4) == 4
-    assert _extract(config, root, "killed", shard_size=4) == 0
+    assert _extract(config, root, "killed", shard_size=3) == 4
+    assert _extract(config, root, "killed", shard_size=3) == 0
     whole, killed = open_source(root / "whole"), open_source(root / "killed")
     assert whole.ids == killed.ids
-    for id in whole.ids:  # the batches differ
-        np.testing.assert_allclose(whole.get(id).values, killed.get(id).values, rtol=2e-3, atol=1e-3)
+    for id in whole.ids:  # to the bit, since the batches are the same
+        np.testing.assert_array_equal(whole.get(id).values, killed.get(id).values)
 
 
 def test_k_writers_that_were_killed_between_each_other_go_on_apart(root: Path) -> None:
-    config = _config(root)
+    config = replace(_config(root), batch_size=2)
     _extract(config, root, "whole", which="top2")
     _extract(config, root, "torn", which="top2", shard_size=4)
     (root / "torn/top2/shards/00001.npz").unlink()
@@ -199,6 +202,18 @@ def test_float16_keeps_values_or_divides_by_a_power_of_two() -> None:
     low = to_float16(np.array([[[-1e9, 1.0]]], np.float32), [record])
     assert low.tolist() == [[[-65504.0, 1.0]]], "what is far below 0 is clipped, not infinite"
     assert (to_float16(np.full((1, 1, 2), -1e9, np.float32), [record]) < 0).all()
+
+
+def test_minmax_is_what_compat_takes(root: Path) -> None:
+    record = ImageRecord("a", Path(), 0)
+    maps = np.array([[[-4.0, 0.0], [2.0, 4.0]], [[7.0, 7.0], [7.0, 7.0]]], np.float32)
+    assert to_float16(maps, [record, record], minmax=True).tolist() == [[[0, 0.5], [0.75, 1]], [[0, 0], [0, 0]]]
+    _extract(_config(root), root, minmax=True, side=224)
+    words = ["--metadata", str(root / "out/metadata"), "--geometry", "compat", "--resamples", "0"]
+    assert wsol(["evaluate", str(root / "out"), *words]) == 2  # a centre crop's maps are not of the whole image
+    whole = replace(_config(root), geometry=Geometry(32, 32))
+    _extract(whole, root, "squashed", minmax=True, side=224)
+    assert wsol(["evaluate", str(root / "squashed"), *words]) == 0
 
 
 @pytest.mark.parametrize("which", ["top", "top0", "best", "topx"])

@@ -147,12 +147,18 @@ def _values(finished: Finished) -> tuple[dict[str, float | None], dict[str, Any]
     return {name: metric.value for name, metric in found.metrics.items()}, found.more
 
 
-def test_a_cell_that_was_killed_goes_on_after_its_last_part(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "again"),
+    [("00001.minmax.npz", b"PK", 2), ("00001.json", b"[{", 2), ("00000.json", b"[]", 4), ("code", b"older", 4)],
+)
+def test_a_cell_goes_on_after_its_last_sound_part(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, again: int
+) -> None:
     monkeypatch.setattr("wsol.run._PART", 2)
-    config = _config()
+    config = _config(batch_size=2)
     whole = execute(config, _job(root, config))
     parts = root / "run" / "parts"
-    (parts / "00001.minmax.npz").write_bytes(b"PK")  # damaged: it is made again, as what a kill left
+    (parts / name).write_bytes(content)  # damaged, or of another version: made again, as what a kill left
     seen: list[int] = []
 
     @dataclass(frozen=True)
@@ -166,9 +172,8 @@ def test_a_cell_that_was_killed_goes_on_after_its_last_part(root: Path, monkeypa
 
             return explain
 
-    again = execute(_config(cam=Counting()), _job(root, config))
-    assert sum(seen) == 2
-    assert again == whole
+    assert execute(_config(cam=Counting(), batch_size=2), _job(root, config)) == whole
+    assert sum(seen) == again
 
 
 def test_upsampled_cells_tile_the_crop() -> None:

@@ -1,7 +1,6 @@
 """One evaluation from its request to its table: match, trace in parts, reduce, write."""
 
 import contextlib
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from core.config import CHECKOUT
 from eval.errors import EvalError
+from eval.localization import version
 from eval.localization.part import Part, examine
 from eval.localization.report import Report, report
 from eval.localization.settings import Geometry, Settings
@@ -99,21 +98,13 @@ def _config(request: Request, settings: tuple[Settings, ...], splits: tuple[Spli
     """Everything that can change a number; not processes, rows or figures."""
     return {
         "schema": SCHEMA,
-        "code": _code(),
+        "code": version.code(),
         "settings": {one.geometry: {**vars(one), "ious": list(one.ious)} for one in settings},
         "resamples": request.resamples,
         "skip_bad": request.skip_bad,
         "input": splits[0].fingerprint(),
         "select": splits[1].fingerprint() if len(splits) > 1 else None,
     }
-
-
-def _code() -> str:
-    """16 hexadecimal digits of the code that makes parts and numbers: parts of another version are not mixed in."""
-    found = hashlib.sha256()
-    for path in sorted((CHECKOUT / "eval" / "localization").glob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()[:16]
 
 
 def _files(request: Request) -> tuple[str, ...]:
