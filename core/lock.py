@@ -1,5 +1,6 @@
 """One process in a run's folder: a lock that the system takes back when its process ends, however it ends."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -11,6 +12,8 @@ from core.errors import UserError
 
 NAME = ".lock"
 _HELD = (errno.EACCES, errno.EAGAIN)
+_ours: dict[tuple[int, int], int] = {}
+"""Device and inode of each lock file that is held -> the process that holds it: a forked child inherits this too."""
 
 
 class Lock:
@@ -19,21 +22,28 @@ class Lock:
     A POSIX record lock (`fcntl.lockf`) rather than flock: it belongs to the process that took it, so that a data loader
     forked from that process, which outlives a SIGKILL of it by seconds, does not keep the folder locked.
     The file names the holder; it is no lock by itself, and one that a killed process left is taken over.
+
+    The price: the system grants its holder a second lock on the same file, and drops both as soon as the process closes
+    either. A second `Lock` on a folder that this process holds is therefore refused, before the file is opened. Threads
+    that take the same folder at the very same moment are not kept apart.
     """
 
     def __init__(self, folder: Path) -> None:
         """Take the lock; the folder is made when absent.
 
         Raises:
-            UserError: another process has it: the message names the folder and that process.
+            UserError: another process has it (the message names the folder and that process), or this one has.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / NAME
+        _refuse_ours(self._path)
         handle = _locked(self._path)
         while not _same(handle, self._path):  # its holder removed the file after we had opened it
             os.close(handle)
             handle = _locked(self._path)
-        self._close = weakref.finalize(self, os.close, handle)
+        inode = _inode(os.fstat(handle))
+        _ours[inode] = os.getpid()
+        self._close = weakref.finalize(self, _close, handle, inode)
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
@@ -42,6 +52,23 @@ class Lock:
         if self._close.alive:
             self._path.unlink(missing_ok=True)
             self._close()
+
+
+def _inode(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
+
+
+def _close(handle: int, inode: tuple[int, int]) -> None:
+    _ours.pop(inode, None)
+    os.close(handle)
+
+
+def _refuse_ours(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if _ours.get(_inode(path.stat())) == os.getpid():
+            raise UserError(
+                f"{path.parent}: this process is at work in this folder already; expected one lock at a time"
+            )
 
 
 def _locked(path: Path) -> int:

@@ -24,6 +24,7 @@ from core.lock import Lock
 CONFIG, RESULT, METRICS, PROGRESS = "config.json", "result.json", "metrics.jsonl", "progress.json"
 PARTS = "parts"  # a folder of what a stage has finished, for itself to go on from
 _log = logging.getLogger(__name__)
+_UNDER_WAY = (PROGRESS, "checkpoint.pt", "checkpoint.previous.pt")  # files that a run without result alone needs
 _PROGRESS_EVERY = 0.5  # seconds: often enough for a bar, seldom enough to cost nothing
 
 
@@ -120,10 +121,7 @@ class Run:
     def finish(self, result: dict[str, Any]) -> None:
         """Write result.json, last and atomically, then remove what only a run under way needs."""
         atomic.write_json(self.path(RESULT), result)
-        for name in (PROGRESS, "checkpoint.pt", "checkpoint.previous.pt"):
-            self.path(name).unlink(missing_ok=True)
-        shutil.rmtree(self.path(PARTS), ignore_errors=True)
-        _sweep(self.folder)
+        _tidy(self.folder)
         if self.lock is not None:
             self.lock.release()
 
@@ -143,6 +141,7 @@ def open_run(folder: Path, description: dict[str, Any], *, force: bool = False, 
     """
     if not force and (folder / RESULT).is_file():  # only to be read
         _check(folder, description)
+        _tidy_after_a_kill(folder)
         return Run(folder, description["digest"], log_every)
     lock = Lock(folder)
     try:
@@ -182,13 +181,16 @@ def _check(folder: Path, description: dict[str, Any]) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Empty a run's folder; nothing else is ever removed, as a mistyped --run may name any folder."""
+    """Empty a run's folder; nothing else is ever removed, as a mistyped --run may name any folder.
+
+    The result goes first and the config last: killed in between, this leaves a run without result, not a stranger.
+    """
     if _strangers(folder) and not _is_run(folder):
         raise UserError(
             f"{folder}: --force replaces a run and nothing else; expected a {CONFIG} with a digest, there are "
             f"{', '.join(_strangers(folder)[:5])}. Nothing was removed"
         )
-    for name in _names(folder):
+    for name in sorted(_names(folder), key=lambda name: (name == CONFIG, name != RESULT, name)):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -214,10 +216,38 @@ def _strangers(folder: Path) -> list[str]:
     return [name for name in _names(folder) if not name.endswith((atomic.SUFFIX, ".log"))]
 
 
+def _half_written(folder: Path) -> list[Path]:
+    """What a killed process was writing, which may be as large as a checkpoint."""
+    return [path for path in (*folder.glob(f".*{atomic.SUFFIX}"), folder / (PROGRESS + atomic.SUFFIX)) if path.exists()]
+
+
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process was writing, which may be as large as a checkpoint."""
-    for path in (*folder.glob(f".*{atomic.SUFFIX}"), folder / (PROGRESS + atomic.SUFFIX)):
+    for path in _half_written(folder):
         path.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a run that has its result needs no more."""
+    for name in _UNDER_WAY:
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    _sweep(folder)
+
+
+def _tidy_after_a_kill(folder: Path) -> None:
+    """Do for a finished run what `Run.finish` did not come to.
+
+    Nothing depends on it, so a folder that is read-only, or that another process is finishing, is left as it is.
+    """
+    if not _half_written(folder) and not any((folder / name).exists() for name in (*_UNDER_WAY, PARTS, LOCK)):
+        return
+    with contextlib.suppress(UserError, OSError):
+        lock = Lock(folder)
+        try:
+            if (folder / RESULT).is_file():  # a process with force may have been here before the lock was ours
+                _tidy(folder)
+        finally:
+            lock.release()
 
 
 def _seconds(folder: Path) -> float:

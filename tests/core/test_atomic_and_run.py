@@ -18,10 +18,16 @@ import torch
 from core import atomic, backbone, checkpoint
 from core.config import CHECKOUT
 from core.errors import UserError
-from core.run import open_run
+from core.lock import Lock
+from core.run import Run, open_run
 from tests.core.networks import TINY_SPEC
 
 DESCRIPTION = {"digest": "aa", "config": {"mixing": {"alpha": 1.0}}}
+
+
+def killed(run: Run) -> None:
+    """What a kill leaves of a run's process: no lock, but the lock's file."""
+    run.lock = None
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +69,9 @@ def test_json_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_same_digest_goes_on_and_is_done_after_its_result(tmp_path: Path) -> None:
+    killed(open_run(tmp_path / "run", DESCRIPTION))
     run = open_run(tmp_path / "run", DESCRIPTION)
-    assert not open_run(tmp_path / "run", DESCRIPTION).done
+    assert not run.done
     run.path("checkpoint.pt").write_bytes(b"weights")
     run.finish({"metrics": {}})
     assert open_run(tmp_path / "run", DESCRIPTION).done
@@ -93,7 +100,8 @@ def test_force_removes_runs_alone(tmp_path: Path, config: str | None) -> None:
 
 
 def test_force_empties_a_run_and_takes_an_empty_folder(tmp_path: Path) -> None:
-    atomic.write_bytes(open_run(tmp_path, DESCRIPTION, force=True).path("maps/0.npy"), b"")
+    killed(run := open_run(tmp_path, DESCRIPTION, force=True))
+    atomic.write_bytes(run.path("maps/0.npy"), b"")
     run = open_run(tmp_path, {"digest": "bb"}, force=True)
     assert {p.name for p in tmp_path.iterdir()} == {"config.json", ".lock"}
     assert json.loads(run.path("config.json").read_text()) == {"digest": "bb"}
@@ -131,23 +139,125 @@ def test_a_run_that_is_done_leaves_no_lock_and_needs_none(tmp_path: Path) -> Non
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
-    run = open_run(tmp_path, DESCRIPTION)
+    killed(run := open_run(tmp_path, DESCRIPTION))
     left = [run.path(name) for name in (".checkpoint.pt.77.tmp", ".result.json.77.tmp", "progress.json.tmp")]
-    for again in (lambda: open_run(tmp_path, DESCRIPTION), lambda: run.finish({})):
-        for path in left:
-            path.touch()
-        again()
-        assert not any(path.exists() for path in left)
+    for path in left:
+        path.touch()
+    run = open_run(tmp_path, DESCRIPTION)
+    assert not any(path.exists() for path in left)
+    for path in left:
+        path.touch()
+    run.finish({})
+    assert not any(path.exists() for path in left)
+
+
+def test_a_kill_while_a_run_is_cleared_leaves_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each removal: what is left never counts as done, and --force or the same config takes it."""
+    names = ["result.json", "config.json", "metrics.jsonl", "backbone.safetensors", "predictions.json"]
+    unlink, other = Path.unlink, {"digest": "bb"}
+    for removals in range(1, len(names)):
+        folder = tmp_path / str(removals)
+        open_run(folder, DESCRIPTION).finish({})
+        for name in names[2:]:
+            atomic.write_bytes(folder / name, b"")
+        left = [removals]
+
+        def killing(path: Path, missing_ok: bool = False, left: list[int] = left) -> None:
+            if path.name in names:
+                if not left[0]:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+            unlink(path, missing_ok=missing_ok)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", killing)
+            with pytest.raises(KeyboardInterrupt):
+                open_run(folder, other, force=True)
+        with pytest.raises(UserError, match="another config"):
+            open_run(folder, other)
+        killed(again := open_run(folder, DESCRIPTION))
+        assert not again.done
+        assert not open_run(folder, other, force=True).done
+        assert {path.name for path in folder.iterdir()} == {"config.json", ".lock"}
+
+
+def test_a_kill_after_the_result_leaves_nothing_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_run(tmp_path, DESCRIPTION)
+    run.progress(done=1, total=2)
+    for name in ("checkpoint.pt", "checkpoint.previous.pt", "parts/0.npz", ".result.json.77.tmp", "predictions.json"):
+        atomic.write_bytes(run.path(name), b"x")
+    with monkeypatch.context() as patch:
+        patch.setattr("core.run._tidy", lambda _: killed(run))
+        run.finish({})
+    assert run.path("checkpoint.pt").exists()
+    assert open_run(tmp_path, DESCRIPTION).done
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "result.json", "predictions.json"}
+
+
+def test_a_finished_run_that_cannot_be_tidied_is_done_all_the_same(tmp_path: Path) -> None:
+    """Another process is still finishing it: it has the lock."""
+    open_run(tmp_path, DESCRIPTION).finish({})
+    (tmp_path / "checkpoint.pt").touch()
+    held = Lock(tmp_path)
+    assert open_run(tmp_path, DESCRIPTION).done
+    assert (tmp_path / "checkpoint.pt").exists()
+    held.release()
+    assert open_run(tmp_path, DESCRIPTION).done
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_process_takes_a_folder_once_at_a_time(tmp_path: Path) -> None:
+    """The system would grant a second lock, and drop the first with it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    first = Lock(tmp_path / "folder")
+    for name in ("folder", "link"):
+        with pytest.raises(UserError, match=f"{name}: this process is at work in this folder already"):
+            Lock(tmp_path / name)
+    code = "import sys; from pathlib import Path; from core.lock import Lock; Lock(Path(sys.argv[1]))"
+    other = [sys.executable, "-c", code, str(tmp_path / "folder")]
+    assert b"is at work" in subprocess.run(other, cwd=CHECKOUT, capture_output=True, check=False).stderr
+    first.release()
+    second = Lock(tmp_path / "folder")
+    del second  # as release, but for the file
+    Lock(tmp_path / "folder").release()
+
+
+def test_of_many_processes_one_at_a_time_has_the_lock(tmp_path: Path) -> None:
+    """They take it and give it back as fast as they can; the file `inside` is there while one of them has it."""
+    script = (
+        "import os, sys, time; from pathlib import Path\n"
+        "from core.errors import UserError; from core.lock import Lock\n"
+        "folder, inside = Path(sys.argv[1], 'run'), Path(sys.argv[1], 'inside')\n"
+        "children = []\n"
+        "while len(children) < 5 and (not children or children[-1]): children.append(os.fork())\n"
+        "end, count = time.time() + 1.2, 0\n"
+        "while time.time() < end:\n"
+        "    try: lock = Lock(folder)\n"
+        "    except UserError: continue\n"
+        "    try: os.close(os.open(inside, os.O_CREAT | os.O_EXCL))\n"
+        "    except FileExistsError: os.write(1, b'two '); os._exit(1)\n"
+        "    count += 1\n"
+        "    os.unlink(inside); lock.release()\n"
+        "os.write(1, f'{count} '.encode())\n"
+        "if children[-1]: [os.waitpid(child, 0) for child in children]\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    counts = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False).stdout.split()
+    assert "two" not in counts, "two processes had the lock at once"
+    assert sum(map(int, counts)) > 10, "they do take turns"
 
 
 def test_seconds_count_the_killed_processes_too(tmp_path: Path) -> None:
     first = open_run(tmp_path, DESCRIPTION)
     first.started -= 100.0
     first.progress(done=1, total=2)
-    second = open_run(tmp_path, DESCRIPTION)  # the first is killed here
+    killed(first)
+    second = open_run(tmp_path, DESCRIPTION)
     second.started -= 10.0
     assert second.seconds == pytest.approx(110.0, abs=2.0)
     second.progress(done=1, total=2)
+    killed(second)
     assert open_run(tmp_path, DESCRIPTION).seconds == pytest.approx(110.0, abs=2.0)
 
 
