@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from core import backbone
+from core.config import load
 from core.errors import UserError
 from tests.core.networks import TINY_SPEC
 from transfer.regularizers.adl import ADL
+from transfer.stage import Transfer
+from transfer.tasks.classification import FineTune
 
 FEATURES = torch.tensor(
     [[[[1.0, 2.0], [3.0, 0.0]], [[3.0, 0.0], [5.0, 0.0]]], [[[0.5, 0.0], [0.0, 0.25]], [[0.5, 0.0], [0.25, 0.5]]]]
@@ -88,6 +91,15 @@ def test_one_choice_a_batch_at_its_rate_from_torchs_generator() -> None:
 def test_a_block_that_is_not_there_is_named_beside_those_that_are() -> None:
     with pytest.raises(UserError, match=r"has no layer4\.2; its blocks are layer1\.0, layer2\.0, layer3\.0, layer4\.0"):
         ADL().attach(backbone.build(TINY_SPEC))
+
+
+@pytest.mark.parametrize("name", ["cub_wsolevaluation_adl", "imagenet_wsolevaluation_adl"])
+def test_the_configs_have_wsolevaluations_values(name: str) -> None:
+    """Those of its command line (`--adl_drop_rate`, `--adl_threshold`), not of its layer, whose threshold is .8."""
+    config = load(f"transfer/{name}")
+    assert isinstance(config, Transfer)
+    assert isinstance(config.task, FineTune)
+    assert config.task.regularizer == ADL(drop_rate=0.75, threshold=0.9, after=("layer3.0", "layer4.0", "layer4.2"))
 
 
 @pytest.mark.parametrize("wrong", [{"drop_rate": 1.5}, {"threshold": -0.1}, {"after": ()}])
