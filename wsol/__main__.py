@@ -32,7 +32,7 @@ def _extract(argv: Sequence[str]) -> int:
 
 
 def _figure(argv: Sequence[str]) -> int:
-    """Draw the CAMs of two classes on mixed images, a row for each model."""
+    """Draw the CAMs of two classes on mixed images, two rows for each model."""
     from wsol.figure import main as figure
 
     return figure(argv)

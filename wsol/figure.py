@@ -74,28 +74,31 @@ def pair(records: "Sequence[ImageRecord]", ids: Sequence[str] | None) -> "tuple[
 
 
 def see(config: "Localize", name: str, source: str, inputs: "Tensor", labels: Sequence[int]) -> Seen:
-    """One model's maps of inputs uint8 [n, 3, S, S] for two classes.
+    """One model's maps of inputs uint8 [n, 3, S, S] for two classes, on the config's device and in its precision.
 
     Raises:
-        UserError: no such backbone, or its head's classes are not the data's.
+        UserError: no such backbone, its head's classes are not the data's, or there is no such device.
     """
     import torch
 
     from core import backbone
     from core.images import normalize
+    from core.stage import fabric as fabric_of
     from wsol.crops import upsample
 
+    fabric = fabric_of(config)
     loaded = backbone.load(source, layer4_stride1=config.layer4_stride1)
     classes = len(config.data.classes(config.root))
     if loaded.spec.num_classes != classes:
         raise UserError(f"{source}: a head of {loaded.spec.num_classes} classes, the data has {classes}")
-    explain, side = config.cam.bind(loaded.model.eval()), inputs.shape[-1]
-    both = torch.tensor(labels).repeat(len(inputs), 1)  # [n, 2]
-    maps = explain(normalize(inputs, loaded.spec.mean, loaded.spec.std), lambda _: both)
+    explain, side = config.cam.bind(loaded.model.to(fabric.device).eval()), inputs.shape[-1]
+    both = fabric.to_device(torch.tensor(labels).repeat(len(inputs), 1))  # [n, 2]
+    with torch.no_grad(), fabric.autocast():
+        maps = explain(normalize(fabric.to_device(inputs), loaded.spec.mean, loaded.spec.std), lambda _: both)
     scores = upsample(maps.scores.flatten(0, 1), side).clamp_min(0)  # [2 n, S, S]
     scores = scores / scores.amax((1, 2), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    probabilities = maps.logits.softmax(1).gather(1, both)
-    return Seen(name, scores.reshape(-1, 2, side, side).transpose(0, 1).numpy(), probabilities.mT.numpy())
+    probabilities = maps.logits.float().softmax(1).gather(1, both)
+    return Seen(name, scores.reshape(-1, 2, side, side).transpose(0, 1).cpu().numpy(), probabilities.mT.cpu().numpy())
 
 
 def draw(out: Path, inputs: "dict[str, Tensor]", classes: Sequence[str], models: Sequence[Seen]) -> None:
@@ -132,13 +135,16 @@ def _label(axis: Any, text: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, or 2 for what the user can mend."""
+    """The command. Returns 0, 2 (something the user can mend) or 130 (stopped)."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     try:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except (UserError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; no figure was written\n")
+        return 130
 
 
 def _main(argv: list[str]) -> int:

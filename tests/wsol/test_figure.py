@@ -68,7 +68,9 @@ def test_the_pair_is_of_two_classes() -> None:
 
 @torch.no_grad()
 def test_what_a_model_sees(root: Path) -> None:
-    config = Localize(data=CUB(), split="test", geometry=Geometry(40, 32), cam=WeightCAM(), data_root=root)
+    config = Localize(
+        data=CUB(), split="test", geometry=Geometry(40, 32), cam=WeightCAM(), data_root=root, device="cpu"
+    )
     inputs = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
     seen = see(config, "one", str(root / "0.safetensors"), inputs, [1, 0])
     network = backbone.load(root / "0.safetensors", layer4_stride1=True).model.eval()
@@ -80,6 +82,37 @@ def test_what_a_model_sees(root: Path) -> None:
             scaled = expected[i] / expected[i].max() if expected[i].max() else expected[i]
             np.testing.assert_allclose(seen.scores[row, i], scaled.numpy(), atol=1e-5)
             assert seen.probabilities[row, i] == pytest.approx(float(maps.logits[i].softmax(0)[label]), abs=1e-5)
+
+
+@torch.no_grad()
+def test_device_and_precision_are_the_configs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Localize(
+        data=CUB(), split="test", geometry=Geometry(40, 32), cam=WeightCAM(), data_root=root, device="cpu",
+        precision="bf16-mixed",
+    )  # fmt: skip
+    inputs, source = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8), root / "0.safetensors"
+    seen = see(config, "one", str(source), inputs, [1, 0])
+    network = backbone.load(source, layer4_stride1=True).model.eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network(normalize(inputs, SPEC.mean, SPEC.std)).float()
+    np.testing.assert_allclose(seen.probabilities, logits.softmax(1).numpy().T[[1, 0]], atol=1e-6)
+    full = see(replace(config, precision="32-true"), "one", str(source), inputs, [1, 0])
+    assert (seen.probabilities != full.probabilities).any(), "this oracle shows nothing"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="device=cuda"):
+        see(replace(config, device="cuda"), "one", str(source), inputs, [1, 0])
+
+
+def test_stopped_by_hand(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wsol.figure.draw", stop)
+    out, source = root / "figure.png", str(root / "0.safetensors")
+    args = [str(root / "tiny.py"), "--data-root", str(root), "--out", str(out), "--backbone", source]
+    assert main(args) == 130
+    assert capsys.readouterr().err.endswith("\nstopped; no figure was written\n")
+    assert not out.exists()
 
 
 def test_the_command_writes_a_png(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
