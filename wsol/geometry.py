@@ -9,9 +9,9 @@ Every geometry here lays the image on a canvas, resized and perhaps padded, and 
 
 `window` says what the crop covers in pixels of the original image, and all else follows from it: one scale and one
 shift per axis, so the IoU of two boxes is the same in the crop's pixels as in the original's, provided that nothing is
-clipped or rounded. Ground truth is therefore carried into the crop's pixels *unclipped* and unrounded (it may reach
-beyond the crop), and scoring there is scoring in original pixels. A centre crop thus costs what it hides: an object
-that fills the image cannot be boxed whole.
+clipped or rounded. The evaluator therefore carries ground truth into the map's pixels unrounded and *not clipped* to
+the crop (it may reach beyond), and scoring there is scoring in original pixels. A centre crop thus costs what it hides:
+an object that fills the image cannot be boxed whole.
 
 Boxes are (x0, y0, x1, y1), half-open. Where a crop cannot be in the very middle it starts where torchvision's
 CenterCrop does (half a pixel is rounded to even), so that a network sees here what it saw in its test there.
@@ -72,18 +72,6 @@ class Geometry:
         wide, high = annotated or size
         sx, sy = wide / width, high / height
         return (x * sx, y * sy, (x + self.crop) * sx, (y + self.crop) * sy)
-
-    def to_crop(self, box: Box, size: tuple[int, int]) -> Box:
-        """Carry a box from the pixels of an image of ``size`` (width, height) to the crop's; not clipped."""
-        (width, height), (x, y) = self.resized(size), self.corner(size)
-        sx, sy = width / size[0], height / size[1]
-        return (box[0] * sx - x, box[1] * sy - y, box[2] * sx - x, box[3] * sy - y)
-
-    def to_image(self, box: Box, size: tuple[int, int]) -> Box:
-        """Carry a box from the crop's pixels to those of the image of ``size`` (width, height)."""
-        (width, height), (x, y) = self.resized(size), self.corner(size)
-        sx, sy = size[0] / width, size[1] / height
-        return ((box[0] + x) * sx, (box[1] + y) * sy, (box[2] + x) * sx, (box[3] + y) * sy)
 
 
 @dataclass(frozen=True)
