@@ -60,7 +60,7 @@ class Column:
 
     @property
     def key(self) -> str:
-        """The name in lower case with dashes, easy to type: `cub200-loc`."""
+        """The name in lower case with dashes, easy to type: `cub-maxboxaccv2`."""
         return slug(self.name).lower()
 
 

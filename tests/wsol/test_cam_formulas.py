@@ -185,6 +185,20 @@ def test_fused_layer_cam_is_the_largest_of_scaled_maps(network: nn.Module, image
         np.testing.assert_allclose(fused.scores[i].numpy(), np.maximum.reduce(scaled), atol=1e-5)
 
 
+def test_fused_stages_explain_one_choice_of_classes(network: nn.Module, images: Tensor) -> None:
+    """Under autocast the logits of each stage's pass differ, and so might their argmax."""
+    fused, asked = LayerCAM("layer2", fuse=("layer3", "layer4")).bind(network), []
+
+    def wavering(logits: Tensor) -> Tensor:
+        asked.append(logits)
+        return (LABELS + len(asked) - 1) % logits.shape[1]
+
+    maps = fused(images, wavering)
+    assert len(asked) == 1
+    assert torch.equal(asked[0], maps.logits)
+    assert torch.equal(maps.scores, fused(images, lambda _: LABELS).scores)
+
+
 def test_a_batch_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="batch >= 1"):
         ScoreCAM(batch=0)

@@ -25,7 +25,8 @@ class LayerCAM(GradientCAM):
     """``ReLU(sum over c of ReLU(gradient[c, y, x]) * feature[c, y, x])``."""
 
     fuse: tuple[Layer, ...] = ()
-    """Stages whose maps are fused with that of `layer`; each costs one more pass through the network."""
+    """Stages whose maps are fused with that of `layer`; each costs one more pass through the network. The first
+    pass, that of `layer`, gives the logits and so the classes of all."""
 
     def bind(self, network: "nn.Module") -> "Explain":
         """See `CAM.bind`."""
@@ -34,7 +35,15 @@ class LayerCAM(GradientCAM):
         stages = [LayerCAM(layer).bind(network) for layer in dict.fromkeys((self.layer, *self.fuse))]
 
         def explain(images: "Tensor", choose: "Choose") -> Maps:
-            found = [stage(images, choose) for stage in stages]
+            classes: list[Tensor] = []
+
+            def once(logits: "Tensor") -> "Tensor":
+                # Under autocast each stage's logits differ a little: asked anew, it could explain another class.
+                if not classes:
+                    classes.append(choose(logits))
+                return classes[0]
+
+            found = [stage(images, once) for stage in stages]
             return Maps(fused([maps.scores for maps in found]), found[0].logits)
 
         return explain

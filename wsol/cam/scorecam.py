@@ -3,8 +3,8 @@
 Source: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR Workshops
 2020, arXiv 1910.01279, eq. (5) to (8) and algorithm 1: a channel's map, enlarged to the image's size and scaled to 0..1
 by its minimum and maximum, multiplies the (normalised) image; the class's logits of these images go through a softmax
-over the channels, which are the weights (the logit of the black image cancels out). A constant channel masks
-everything: its image is all zero. Clipped: the map is a ReLU, as the paper's.
+over the channels, which are the weights (the logit of the image of the mean colour, zero once normalised, cancels
+out). A constant channel masks everything: its image is that one. Clipped: the map is a ReLU, as the paper's.
 
 It costs one forward pass for each image and live channel (512 for a ResNet-18, 2048 for a ResNet-50): a thousand times
 CAM.
