@@ -4,7 +4,9 @@ Source: Choe & Shim, "Attention-based Dropout Layer for Weakly Supervised Object
 1908.10028, sec. 3. The layer's semantics and its places in ResNet-50 are those of wsolevaluation's
 `wsol/method/adl.py` and `wsol/resnet.py` (`_ADL_POSITION`; commit 96f4b88), and so are the defaults: those of that
 layer's class. The drop rate is .75 in its command line too, and in the authors' own script for ResNet-50-SE on CUB
-(`run_train.sh` of junsukchoe/ADL, commit 1779e55: a keep rate of .25); but both of these have .9 as the threshold. [N, C, H, W]: the output of a block, after its ReLU.
+(`run_train.sh` of junsukchoe/ADL, commit 1779e55: a keep rate of .25); but both of these have .9 as the threshold.
+
+[N, C, H, W]: the output of a block, after its ReLU.
 """
 
 from dataclasses import dataclass
