@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from wsol.shell import localization, shielded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -232,36 +233,17 @@ def _write_metadata(folder: Path, records: "Sequence[ImageRecord]") -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0 (done now or before), 2 (something the user can mend) or 130 (stopped)."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-    try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except (UserError, OSError) as error:  # OSError: the disk; no finished shard is lost
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on after the last whole shard\n")
-        return 130
+    """The command; its exit code: see `wsol.shell.shielded`."""
+    return shielded(_parser(), _command, argv, "the same command goes on after the last whole shard")
 
 
-def _main(argv: list[str]) -> int:
-    parser = _parser()
-    if not argv or argv[0] in ("-h", "--help"):
-        (sys.stdout if argv else sys.stderr).write(parser.format_help())
-        return 0 if argv else 2
-    options, rest = parser.parse_known_args(argv)
-    request = Request(options.backbone, options.out, options.which, options.side, options.minmax, options.shard_size)
-    from core.config import load, override
+def _command(options: argparse.Namespace, rest: list[str]) -> None:
     from wsol.evaluate.progress import shown
-    from wsol.stage import Localize
 
-    config = load(options.config)
-    if not isinstance(config, Localize):
-        raise UserError(f"{options.config}: expected a config of configs/wsol, it defines a {type(config).__name__}")
-    config = override(config, rest, prog=f"{parser.prog} {options.config}")
+    request = Request(options.backbone, options.out, options.which, options.side, options.minmax, options.shard_size)
+    config = localization(options.config, rest, "python -m wsol extract")
     count = extract(config, request, lambda counts, total, done: shown(counts, total, done, sys.stderr))
     _log.info("%s: %d images now, all are there", options.out, count)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

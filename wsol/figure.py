@@ -11,13 +11,13 @@ not there has a hottest place too: above each map stands the probability that th
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
+from wsol.shell import localization, shielded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,35 +135,17 @@ def _label(axis: Any, text: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Returns 0, 2 (something the user can mend) or 130 (stopped)."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-    try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except (UserError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; no figure was written\n")
-        return 130
+    """The command; its exit code: see `wsol.shell.shielded`."""
+    return shielded(_parser(), _command, argv, "no figure was written")
 
 
-def _main(argv: list[str]) -> int:
-    parser = _parser()
-    if not argv or argv[0] in ("-h", "--help"):
-        (sys.stdout if argv else sys.stderr).write(parser.format_help())
-        return 0 if argv else 2
-    options, rest = parser.parse_known_args(argv)
-    sources = [_named(given) for given in options.backbone]
+def _command(options: argparse.Namespace, rest: list[str]) -> None:
     import torch
 
-    from core.config import load, override
     from wsol.crops import Crops
-    from wsol.stage import Localize
 
-    config = load(options.config)
-    if not isinstance(config, Localize):
-        raise UserError(f"{options.config}: expected a config of configs/wsol, it defines a {type(config).__name__}")
-    config = override(config, rest, prog=f"{parser.prog} {options.config}")
+    sources = [_named(given) for given in options.backbone]
+    config = localization(options.config, rest, "python -m wsol figure")
     config.prepare()
     two = pair(config.data.records(config.root, config.split), options.images)
     crops = Crops(two, config.geometry)
@@ -173,7 +155,6 @@ def _main(argv: list[str]) -> int:
     names = config.data.classes(config.root)
     draw(options.out, inputs, [names[label] for label in labels], models)
     _log.info("%s: %s and %s, %d models", options.out, two[0].id, two[1].id, len(models))
-    return 0
 
 
 def _named(given: str) -> tuple[str, str]:
