@@ -16,7 +16,7 @@ def find_table(name: str) -> Path:
     for path in (Path(name), tables / f"{name.removeprefix('tables/')}.py"):
         if path.is_file():
             return path
-    there = ", ".join(sorted(path.stem for path in tables.glob("*.py"))) or "none"
+    there = ", ".join(sorted(path.stem for path in tables.glob("[!_]*.py"))) or "none"
     raise EvalError(f"no table {name!r}: neither a file nor a name in {tables}; there are {there}")
 
 

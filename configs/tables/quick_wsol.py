@@ -5,7 +5,8 @@ Command: `make transfer-all TABLE=quick_wsol`; two of its three pretrainings are
 how such a table is made and read; which method wins on so small a world says nothing. The real one: `wsol`.
 """
 
-from eval.table import Column, Row, Table
+from configs.tables._wsol import READ, loc, max_box_acc_v2
+from eval.table import Row, Table
 
 CHAINS = {
     "CAM": ("transfer/quick_cub", "wsol/quick_cub_cam"),
@@ -21,21 +22,11 @@ config = Table(
         Row("CutMix", pretrain="pretrain/quick_cutmix"),
         Row("HaS", pretrain="pretrain/quick_has"),
     ),
-    columns=(
-        *(
-            Column(f"{method} Loc (top-1, .15)", chain, "top1_loc", f"cub_{method.lower()}_loc")
-            for method, chain in CHAINS.items()
-        ),
-        *(
-            Column(f"{method} MaxBoxAccV2", chain, "maxboxacc_v2", f"cub_{method.lower()}_v2")
-            for method, chain in CHAINS.items()
-        ),
-    ),
+    columns=(*loc("cub", CHAINS), *max_box_acc_v2("cub", CHAINS)),
     baseline="Baseline",
     references="references/wsol",
     notes=(
-        "Read along a row for the methods, which act while the classifier is fine-tuned, and down a column for the "
-        "pretraining.",
+        READ,
         "Synthetic world, seconds of fine-tuning, one seed: the numbers show that the way works, not which method is "
         "better.",
     ),

@@ -6,7 +6,8 @@ weights, the last row; the other rows are pretrainings of ours, which differ in 
 Command: `make transfer-all TABLE=wsol DATA=folder`; ROWS=timm-resnet50.tv_in1k needs no pretraining.
 """
 
-from eval.table import Column, Row, Table
+from configs.tables._wsol import READ, loc, max_box_acc_v2
+from eval.table import Row, Table
 
 PAPER = {
     "CAM": ("transfer/cub", "wsol/cub_cam"),
@@ -29,21 +30,11 @@ config = Table(
         Row("HaS", pretrain="pretrain/resnet50_has"),
         Row("torchvision's weights", backbone="timm:resnet50.tv_in1k", reference="Baseline"),
     ),
-    columns=(
-        *(
-            Column(f"{method} Loc (top-1, .15)", chain, "top1_loc", f"cub_{method.lower()}_loc")
-            for method, chain in PAPER.items()
-        ),
-        *(
-            Column(f"{method} MaxBoxAccV2", chain, "maxboxacc_v2", f"cub_{method.lower()}_v2")
-            for method, chain in WSOLEVALUATION.items()
-        ),
-    ),
+    columns=(*loc("cub", PAPER), *max_box_acc_v2("cub", WSOLEVALUATION)),
     baseline="Baseline",
     references="references/wsol",
     notes=(
-        "Read along a row for the methods, which act while the classifier is fine-tuned, and down a column for the "
-        "pretraining.",
+        READ,
         "Loc and MaxBoxAccV2 are of two trainings, each by its own protocol; every result.json holds both metrics.",
     ),
 )

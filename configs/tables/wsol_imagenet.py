@@ -6,7 +6,8 @@ first weights, the last row.
 Command: `make transfer-all TABLE=wsol_imagenet DATA=folder`; ROWS=timm-resnet50.tv_in1k needs no pretraining.
 """
 
-from eval.table import Column, Row, Table
+from configs.tables._wsol import READ, loc, max_box_acc_v2
+from eval.table import Row, Table
 
 CHAINS = {
     "CAM": ("transfer/imagenet_wsolevaluation", "wsol/imagenet_wsolevaluation"),
@@ -23,21 +24,11 @@ config = Table(
         Row("HaS", pretrain="pretrain/resnet50_has"),
         Row("torchvision's weights", backbone="timm:resnet50.tv_in1k", reference="Baseline"),
     ),
-    columns=(
-        *(
-            Column(f"{method} Loc (top-1, .15)", chain, "top1_loc", f"imagenet_{method.lower()}_loc")
-            for method, chain in CHAINS.items()
-        ),
-        *(
-            Column(f"{method} MaxBoxAccV2", chain, "maxboxacc_v2", f"imagenet_{method.lower()}_v2")
-            for method, chain in CHAINS.items()
-        ),
-    ),
+    columns=(*loc("imagenet", CHAINS), *max_box_acc_v2("imagenet", CHAINS)),
     baseline="Baseline",
     references="references/wsol",
     notes=(
-        "Read along a row for the methods, which act while the classifier is fine-tuned, and down a column for the "
-        "pretraining.",
+        READ,
         "The published Loc is the CutMix paper's, of its own protocol: 20 epochs and a centre crop.",
     ),
 )
