@@ -1,8 +1,5 @@
 """What every mixing method must hold; collected from the folder, so a new file is tested without editing this one."""
 
-import importlib
-import inspect
-import pkgutil
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 
 import pytest
@@ -10,20 +7,9 @@ import torch
 
 import pretrain.mixing
 from pretrain.mixing.base import Mixing
+from tests.collecting import plugins
 
-
-def _methods() -> list[type[Mixing]]:
-    found = []
-    for module in pkgutil.iter_modules(pretrain.mixing.__path__):
-        loaded = importlib.import_module(f"pretrain.mixing.{module.name}")
-        own = [c for _, c in inspect.getmembers(loaded, inspect.isclass) if c.__module__ == loaded.__name__]
-        concrete = [c for c in own if issubclass(c, Mixing) and not inspect.isabstract(c)]
-        assert concrete or module.name == "base", f"pretrain/mixing/{module.name}.py holds no mixing method"
-        found += concrete
-    return found
-
-
-METHODS = _methods()
+METHODS = plugins(pretrain.mixing, Mixing)
 SHAPES = [(4, 3, 16, 16), (1, 3, 16, 16), (5, 3, 7, 11), (2, 1, 1, 1), (3, 8, 4, 9)]
 
 

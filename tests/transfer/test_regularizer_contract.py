@@ -1,8 +1,5 @@
 """What every regularizer must hold; collected from the folder, so a new file is tested without editing this one."""
 
-import importlib
-import inspect
-import pkgutil
 from dataclasses import is_dataclass
 from pathlib import Path
 
@@ -13,24 +10,14 @@ from torch import nn
 import transfer.regularizers
 from core import backbone
 from core.backbone import Spec
+from tests.collecting import plugins
 from transfer.regularizers.base import Regularizer
 
 SPEC = Spec("timm:resnet50", 3, 32, {"layers": [1, 1, 2, 3], "channels": [8, 8, 8, 8], "stem_width": 8})
 """ResNet-50's blocks in small: as many in layer3 and layer4 as a method's default places need."""
 
 
-def _methods() -> list[type[Regularizer]]:
-    found = []
-    for module in pkgutil.iter_modules(transfer.regularizers.__path__):
-        loaded = importlib.import_module(f"transfer.regularizers.{module.name}")
-        own = [c for _, c in inspect.getmembers(loaded, inspect.isclass) if c.__module__ == loaded.__name__]
-        concrete = [c for c in own if issubclass(c, Regularizer) and not inspect.isabstract(c)]
-        assert concrete or module.name == "base", f"transfer/regularizers/{module.name}.py holds no regularizer"
-        found += concrete
-    return found
-
-
-@pytest.fixture(params=_methods(), ids=lambda method: method.__name__)
+@pytest.fixture(params=plugins(transfer.regularizers, Regularizer), ids=lambda method: method.__name__)
 def regularizer(request: pytest.FixtureRequest) -> Regularizer:
     made = request.param()
     assert isinstance(made, Regularizer)

@@ -3,9 +3,6 @@
 The other methods' formulas: tests/wsol/test_cam_formulas.py.
 """
 
-import importlib
-import inspect
-import pkgutil
 from dataclasses import fields, is_dataclass
 
 import pytest
@@ -17,23 +14,12 @@ from core import backbone
 from core.backbone import Spec
 from core.errors import UserError
 from core.resnet import layer4_to_stride1
+from tests.collecting import plugins
 from tests.core.networks import TINY_SPEC
 from wsol.cam.base import CAM
 from wsol.cam.cam import WeightCAM
 
-
-def _methods() -> list[type[CAM]]:
-    found = []
-    for module in pkgutil.iter_modules(wsol.cam.__path__):
-        loaded = importlib.import_module(f"wsol.cam.{module.name}")
-        own = [c for _, c in inspect.getmembers(loaded, inspect.isclass) if c.__module__ == loaded.__name__]
-        concrete = [c for c in own if issubclass(c, CAM) and not inspect.isabstract(c)]
-        assert concrete or module.name == "base", f"wsol/cam/{module.name}.py holds no CAM"
-        found += concrete
-    return found
-
-
-METHODS = _methods()
+METHODS = plugins(wsol.cam, CAM)
 SPECS = {
     "timm basic": TINY_SPEC,
     "timm test_resnet": Spec("timm:test_resnet", 7, 64),
