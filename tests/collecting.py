@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from types import ModuleType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -17,7 +17,8 @@ def plugins(package: ModuleType, base: Callable[..., T]) -> list[type[T]]:
     for module in pkgutil.iter_modules(package.__path__):
         loaded = importlib.import_module(f"{package.__name__}.{module.name}")
         own = [c for _, c in inspect.getmembers(loaded, inspect.isclass) if c.__module__ == loaded.__name__]
-        concrete = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+        below = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+        concrete = cast(list[type[T]], below)
         assert concrete or module.name == "base", f"{loaded.__name__} holds no {base.__name__}"
         found += concrete
     return found
