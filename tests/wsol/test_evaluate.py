@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SIDE, IMAGES, WRONG = 24, 300, 60
 STRUCK = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
 from wsol.evaluate.work import Work
 do = Work.do
 def strike(self, task):
