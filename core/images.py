@@ -1,7 +1,6 @@
 """Images as tensors. N images, C = 3 channels (RGB), H rows, W columns; uint8 until the device, float32 after."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.images import read_rgb
+from core.data.pictures import Source
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -35,7 +35,7 @@ class Pictures:
     Those that are kept are decoded by the process that makes this, so that processes that load data share them.
     """
 
-    def __init__(self, paths: Sequence[Path], prepare: Callable[[Tensor], Tensor] = _as_it_is, *, keep: bool) -> None:
+    def __init__(self, paths: Sequence[Source], prepare: Callable[[Tensor], Tensor] = _as_it_is, *, keep: bool) -> None:
         """paths: the files. prepare: uint8 [3, H, W] of a file to what is wanted. keep: decode all now."""
         self.paths, self.prepare = paths, prepare
         self.kept: list[Tensor] | None = [self._read(path) for path in paths] if keep else None
@@ -47,5 +47,5 @@ class Pictures:
         """One prepared image. Raises DataError where the file cannot be read."""
         return self._read(self.paths[index]) if self.kept is None else self.kept[index]
 
-    def _read(self, path: Path) -> Tensor:
+    def _read(self, path: Source) -> Tensor:
         return self.prepare(to_tensor(read_rgb(path)))

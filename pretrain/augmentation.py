@@ -7,12 +7,13 @@ saturation in random order and AlexNet's PCA noise. The paper's text names only 
 All randomness comes from torch's global generator, which the training loop seeds for every (seed, epoch, index).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import RandomResizedCrop as TorchCrop
 from torchvision.transforms.v2 import functional
 
 from core.errors import UserError
@@ -24,7 +25,16 @@ _LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(ABC):
+    """What happens to one training image."""
+
+    @abstractmethod
+    def __call__(self, image: Tensor, size: int) -> Tensor:
+        """Return a random view of ``image`` [3, H, W] uint8, ``size`` pixels square."""
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(Augmentation):
     """RandomResizedCrop and flip; ``jitter`` and ``lighting`` add the authors' colour changes."""
 
     min_area: float = 0.08
@@ -51,7 +61,7 @@ class Augmentation:
         uint8 [3, size, size]; with jitter or lighting float32 on the same scale (about 0 to 255, not clipped).
         """
         scale, ratio = [self.min_area, 1.0], [1 / self.max_aspect, self.max_aspect]
-        top, left, height, width = RandomResizedCrop.get_params(image, scale, ratio)
+        top, left, height, width = TorchCrop.get_params(image, scale, ratio)
         # The crop comes first, so that only its pixels are resized; bilinear, antialiased when it shrinks.
         crop: Tensor = functional.resize(
             image[:, top : top + height, left : left + width], [size, size], antialias=True

@@ -23,9 +23,9 @@ from core.mixing import Mixing
 from core.recipe import Recipe
 from core.seeding import derive
 from core.stage import Job, Metric, Outcome, Stage
-from core.targets import soft_cross_entropy
 from eval.classification import topk_error
 from pretrain.augmentation import Augmentation
+from pretrain.objective import Objective
 from pretrain.samples import LowResolution, TrainSamples, ValSamples, collate
 
 _log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class _Trainer:
         self.spec = backbone.Spec(
             config.architecture, classes, config.image_size, dict(config.kwargs), source=f"pretrain, row {job.row}"
         )
+        self.objective = Objective(config.mixing, self.spec)
         torch.manual_seed(derive(config.seed, "weights"))
         self.model = backbone.build(self.spec).to(memory_format=torch.channels_last)
 
@@ -117,21 +118,11 @@ class _Trainer:
             self.model,
             samples=self.train_samples,
             collate=collate,
-            loss=self.loss,
+            loss=self.objective,
             recipe=self.config.recipe,
             parameters=[{"params": list(self.model.parameters())}],
             after_epoch=self.after_epoch,
         )
-
-    def loss(
-        self, model: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mix a batch and return its soft cross-entropy."""
-        pixels, labels = batch
-        images = normalize(pixels, self.spec.mean, self.spec.std)
-        draw = self.config.mixing.draw(images.shape, generator)
-        logits = model(self.config.mixing.apply(images, draw))
-        return soft_cross_entropy(logits, self.config.mixing.targets(labels, draw)), {}
 
     def after_epoch(self, epoch: int, model: nn.Module) -> dict[str, float]:
         """Validate where it is due; `epoch` counts from 1. The last epoch's ranks become predictions.json."""

@@ -7,7 +7,7 @@ Expected: docs/real_mini.md; chance is 90%. So few images show that the way work
 
 from core.data.imagenet import ImageNet
 from core.recipe import SGD, Cosine, Recipe
-from pretrain.augmentation import Augmentation
+from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.none import NoMixing
 from pretrain.samples import LowResolution
 from pretrain.stage import Pretrain
@@ -17,7 +17,7 @@ config = Pretrain(
     architecture="timm:test_resnet",
     image_size=112,
     resize=128,  # the paper's 224 of 256, halved
-    augmentation=Augmentation(min_area=0.25),
+    augmentation=RandomResizedCrop(min_area=0.25),
     mixing=NoMixing(),
     recipe=Recipe(
         epochs=140,

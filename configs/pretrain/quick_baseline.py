@@ -9,7 +9,7 @@ Expected: see the table in README.
 from core.data.imagenet import ImageNet
 from core.data.synthetic import World
 from core.recipe import SGD, Cosine, Recipe
-from pretrain.augmentation import Augmentation
+from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.none import NoMixing
 from pretrain.samples import LowResolution
 from pretrain.stage import Pretrain
@@ -20,7 +20,7 @@ config = Pretrain(
     architecture="timm:test_resnet",
     image_size=64,
     resize=64,  # the world's images are 64 x 64: validation sees them whole
-    augmentation=Augmentation(min_area=0.25),
+    augmentation=RandomResizedCrop(min_area=0.25),
     mixing=NoMixing(),
     recipe=Recipe(
         epochs=20,

@@ -12,7 +12,7 @@ Expected top-1 / top-5 error: 23.68 / 7.05 (table 3; the best epoch, which `more
 
 from core.data.imagenet import ImageNet
 from core.recipe import SGD, Recipe, Steps
-from pretrain.augmentation import Augmentation
+from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.none import NoMixing
 from pretrain.stage import Pretrain
 
@@ -22,7 +22,7 @@ config = Pretrain(
     kwargs={"zero_init_last": False},
     image_size=224,
     resize=256,
-    augmentation=Augmentation(jitter=0.4, lighting=0.1),
+    augmentation=RandomResizedCrop(jitter=0.4, lighting=0.1),
     mixing=NoMixing(),
     recipe=Recipe(
         epochs=300,

@@ -10,8 +10,10 @@ import warnings
 import zlib
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from core.data.pictures import Decoded, Picture, Source, Stored
 from core.data.records import DataError
 
 # Every other reader is kept away from files that strangers made: Pillow's PostScript one starts a program.
@@ -22,11 +24,20 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def read_rgb(path: Path) -> Image.Image:
+def open_picture(source: Source) -> Picture:
+    """The image, ready to be cropped. DataError as in `read_rgb`."""
+    if isinstance(source, Stored):
+        return source.open()
+    return Decoded(np.asarray(read_rgb(source)))
+
+
+def read_rgb(path: Source) -> Image.Image:
     """The image at full size, mode RGB. Alpha is dropped, not composed; 16-bit grey keeps its upper 8 bits.
 
     DataError names the file: it does not exist, is empty, is not an image of a known kind, is truncated or broken.
     """
+    if isinstance(path, Stored):
+        return Image.fromarray(path.open().whole())
     with _open(path) as image:
         try:
             image.load()
@@ -35,8 +46,11 @@ def read_rgb(path: Path) -> Image.Image:
             raise DataError(f"{path}: truncated or broken {image.format} image ({_reason(error)})") from error
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Source) -> tuple[int, int]:
     """(width, height) in pixels from the header; nothing is decoded. DataError as in `read_rgb`."""
+    if isinstance(path, Stored):
+        picture = path.open()
+        return picture.width, picture.height
     with _open(path) as image:
         return image.size
 

@@ -18,6 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from core.data.pictures import Source, Stored
 from core.errors import UserError
 
 Box = tuple[float, float, float, float]
@@ -30,10 +31,11 @@ class DataError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image with one class. `size` is (width, height) where an annotation states it; boxes are in its pixels."""
+    """One image with one class. `path`: its file, or where it is stored. `size` (width, height) and `boxes` (in its
+    pixels) are there where an annotation states them."""
 
     id: str
-    path: Path
+    path: Source
     label: int
     boxes: tuple[Box, ...] = ()
     size: tuple[int, int] | None = None
@@ -191,7 +193,9 @@ _ANNOTATIONS = {
 """What an identity is made of: every field but where the file lies."""
 
 
-def _file_size(path: Path) -> int:
+def _file_size(path: Source) -> int:
+    if isinstance(path, Stored):
+        return path.nbytes
     try:
         return path.stat().st_size
     except OSError as error:

@@ -23,7 +23,7 @@ def test_records(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [record.label for record in test] == [0, 0, 1, 1]
     assert {record.boxes for record in (*train, *test)} == {((3.0, 2.0, 33.0, 22.0),)}
-    assert all(record.path.is_file() for record in (*train, *test))
+    assert all(isinstance(record.path, Path) and record.path.is_file() for record in (*train, *test))
     assert CUB().classes(tmp_path) == ("001.Bird_1", "002.Bird_2")
 
 

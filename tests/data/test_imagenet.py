@@ -31,7 +31,8 @@ def test_records_are_sorted_and_suffixes_may_be_any(tmp_path: Path) -> None:
         *("n02/n02_0.JPEG", "n02/n02_1.JPEG", "n02/n02_2.JPEG"),
     ]
     assert [record.label for record in records] == [0] * 4 + [1] * 3
-    assert all(record.path.is_file() and record.boxes == () and record.size is None for record in records)
+    assert all(isinstance(record.path, Path) and record.path.is_file() for record in records)
+    assert all(record.boxes == () and record.size is None for record in records)
 
 
 def test_labels_of_a_subset_are_those_of_train(tmp_path: Path) -> None:

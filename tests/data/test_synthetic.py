@@ -217,7 +217,7 @@ def test_the_real_loaders_read_it(root: Path, data: DataSet[Any], splits: tuple[
 
 
 def test_imagenet_on_disk_is_what_was_drawn(root: Path) -> None:
-    records = {record.path.name: record for record in ImageNet().records(root, "val")}
+    records = {Path(record.id).name: record for record in ImageNet().records(root, "val")}
     for index in range(TINY.imagenet_classes * TINY.imagenet_val):
         scene = pictures.one_species(TINY, "imagenet/val", index)
         record = records[f"ILSVRC2012_val_{index + 1:08d}.JPEG"]

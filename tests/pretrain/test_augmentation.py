@@ -11,7 +11,7 @@ from core.data.imagenet import ImageNet
 from core.data.records import ImageRecord
 from core.errors import UserError
 from core.loader import train_batches
-from pretrain.augmentation import Augmentation
+from pretrain.augmentation import RandomResizedCrop
 from pretrain.samples import LowResolution, TrainSamples, ValSamples, collate
 from tests.data import layouts
 
@@ -26,13 +26,13 @@ def _image(height: int = 40, width: int = 60) -> Tensor:
     return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(7))
 
 
-def _seeded(augmentation: Augmentation, seed: int, image: Tensor, size: int = 24) -> Tensor:
+def _seeded(augmentation: RandomResizedCrop, seed: int, image: Tensor, size: int = 24) -> Tensor:
     torch.manual_seed(seed)
     return augmentation(image, size)
 
 
 def test_the_global_seed_decides_and_the_image_stays() -> None:
-    augmentation, image = Augmentation(jitter=0.4, lighting=0.1), _image()
+    augmentation, image = RandomResizedCrop(jitter=0.4, lighting=0.1), _image()
     before = image.clone()
     assert torch.equal(_seeded(augmentation, 3, image), _seeded(augmentation, 3, image))
     assert not torch.equal(_seeded(augmentation, 3, image), _seeded(augmentation, 4, image))
@@ -40,14 +40,14 @@ def test_the_global_seed_decides_and_the_image_stays() -> None:
 
 
 def test_without_colour_changes_pixels_stay_uint8() -> None:
-    assert _seeded(Augmentation(), 0, _image()).dtype == torch.uint8
-    assert _seeded(Augmentation(jitter=0.1), 0, _image()).dtype == torch.float32
+    assert _seeded(RandomResizedCrop(), 0, _image()).dtype == torch.uint8
+    assert _seeded(RandomResizedCrop(jitter=0.1), 0, _image()).dtype == torch.float32
 
 
 def test_crops_cover_what_they_may() -> None:
     """A ramp from 0 to 255 over the width shows how much of it a crop spans; its mean shows where."""
     ramp = torch.linspace(0, 255, 256).round().to(torch.uint8).expand(3, 256, 256)
-    augmentation = Augmentation(min_area=0.25, flip=0.0)
+    augmentation = RandomResizedCrop(min_area=0.25, flip=0.0)
     spans = []
     for seed in range(300):
         view = _seeded(augmentation, seed, ramp, 64).float()
@@ -60,15 +60,18 @@ def test_crops_cover_what_they_may() -> None:
 def test_half_of_the_views_are_flipped() -> None:
     ramp = torch.arange(0, 256, dtype=torch.uint8).expand(3, 256, 256)
     flipped = sum(
-        int(view[0, 0, 0] > view[0, 0, -1]) for view in (_seeded(Augmentation(), s, ramp) for s in range(200))
+        int(view[0, 0, 0] > view[0, 0, -1]) for view in (_seeded(RandomResizedCrop(), s, ramp) for s in range(200))
     )
     assert 72 <= flipped <= 128  # 4 standard deviations
-    assert all(_seeded(Augmentation(flip=0.0), s, ramp)[0, 0, 0] < 128 for s in range(20))
+    assert all(_seeded(RandomResizedCrop(flip=0.0), s, ramp)[0, 0, 0] < 128 for s in range(20))
 
 
 def test_lighting_adds_one_colour_of_the_principal_axes() -> None:
     image = _image(24, 24)
-    plain, lit = Augmentation(min_area=1.0, flip=0.0, max_aspect=1.0), Augmentation(1.0, 1.0, 0.0, lighting=0.1)
+    plain, lit = (
+        RandomResizedCrop(min_area=1.0, flip=0.0, max_aspect=1.0),
+        RandomResizedCrop(1.0, 1.0, 0.0, lighting=0.1),
+    )
     shifts = []
     for seed in range(400):
         difference = _seeded(lit, seed, image) - _seeded(plain, seed, image).float()
@@ -83,7 +86,7 @@ def test_lighting_adds_one_colour_of_the_principal_axes() -> None:
 def test_jitter_is_some_order_of_the_three_blends() -> None:
     """Whatever the order, the result is one of the six compositions with amounts within the strength."""
     image = _image(16, 16)
-    jittered = Augmentation(1.0, 1.0, 0.0, jitter=0.4)
+    jittered = RandomResizedCrop(1.0, 1.0, 0.0, jitter=0.4)
     grey_image = torch.full((3, 16, 16), 100, dtype=torch.uint8)
     ratios = [float(_seeded(jittered, seed, grey_image, 16)[0, 0, 0]) / 100 for seed in range(300)]
     # On a grey image contrast and saturation change nothing; brightness scales by 1 - U(-.4, .4).
@@ -97,7 +100,7 @@ def test_jitter_is_some_order_of_the_three_blends() -> None:
 @pytest.mark.parametrize("bad", [{"min_area": 0.0}, {"flip": 1.5}, {"jitter": -1.0}, {"max_aspect": 0.5}])
 def test_impossible_augmentations_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(UserError, match="augmentation"):
-        Augmentation(**bad)
+        RandomResizedCrop(**bad)
 
 
 def test_kept_images_give_the_same_samples(records: tuple[ImageRecord, ...]) -> None:
@@ -105,7 +108,7 @@ def test_kept_images_give_the_same_samples(records: tuple[ImageRecord, ...]) -> 
         made = []
         for keep in (False, True):
             samples = (
-                TrainSamples(records, Augmentation(), 24, keep=keep)
+                TrainSamples(records, RandomResizedCrop(), 24, keep=keep)
                 if kind == "train"
                 else ValSamples(records, 28, 24, keep=keep)
             )
@@ -126,7 +129,7 @@ def test_validation_takes_the_middle_of_the_shorter_side(tmp_path: Path) -> None
 
 
 def test_low_resolution_lasts_its_share_of_the_epochs_on_resume_too(records: tuple[ImageRecord, ...]) -> None:
-    samples = TrainSamples(records, Augmentation(), 24, low=LowResolution(8, 0.5), epochs=5)
+    samples = TrainSamples(records, RandomResizedCrop(), 24, low=LowResolution(8, 0.5), epochs=5)
     sizes = []
     for epoch in (0, 1, 2, 4, 1):  # 1 again: a run that goes on from its checkpoint
         pixels, _ = next(train_batches(samples, collate, seed=0, epoch=epoch, batch_size=2, first=0, count=1))

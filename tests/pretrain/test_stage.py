@@ -17,7 +17,7 @@ from core.loop import Fitted
 from core.recipe import SGD, Recipe
 from core.stage import Job
 from pretrain.__main__ import main
-from pretrain.augmentation import Augmentation
+from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.mixup import Mixup
 from pretrain.mixing.none import NoMixing
@@ -28,11 +28,11 @@ from tests.data import layouts
 CONFIG = """
 from core.data.imagenet import ImageNet
 from core.recipe import SGD, Recipe
-from pretrain.augmentation import Augmentation
+from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.cutmix import CutMix
 from pretrain.stage import Pretrain
 config = Pretrain(
-    data=ImageNet(), augmentation=Augmentation(), mixing=CutMix(),
+    data=ImageNet(), augmentation=RandomResizedCrop(), mixing=CutMix(),
     architecture="timm:resnet18", kwargs={"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8},
     recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, epochs=2), image_size=32, resize=36, device="cpu",
 )
@@ -51,7 +51,7 @@ def root(tmp_path: Path) -> Path:
 def _config(**changes: Any) -> Pretrain:
     values: dict[str, Any] = {
         "data": ImageNet(),
-        "augmentation": Augmentation(),
+        "augmentation": RandomResizedCrop(),
         "mixing": CutMix(),
         "architecture": "timm:resnet18",
         "kwargs": TINY,
@@ -146,7 +146,7 @@ def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
             seen.append(x)
             return torch.stack([x.mean((1, 2, 3)) * k for k in range(6)], dim=1)
 
-    loss, _ = trainer.loss(Spy(), (pixels, labels), torch.Generator().manual_seed(2))
+    loss, _ = trainer.objective(Spy(), (pixels, labels), torch.Generator().manual_seed(2))
     mean, std = torch.tensor(trainer.spec.mean).view(3, 1, 1), torch.tensor(trainer.spec.std).view(3, 1, 1)
     images = (pixels / 255 - mean) / std
     draw = mixing.draw(images.shape, torch.Generator().manual_seed(2))
@@ -161,14 +161,14 @@ def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, order, augmentation, mixing and schedule together: a refactoring must not move these numbers."""
     config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=6))
     trainer, losses = _Trainer(config, _job(root, config)), []
-    plain_loss = trainer.loss
+    plain_loss = trainer.objective
 
     def recorded(model: Any, batch: Any, generator: torch.Generator) -> Any:
         value, numbers = plain_loss(model, batch, generator)
         losses.append(float(value.detach()))
         return value, numbers
 
-    monkeypatch.setattr(trainer, "loss", recorded)
+    monkeypatch.setattr(trainer, "objective", recorded)
     trainer.train()
     assert losses == pytest.approx(FROZEN, rel=2e-3)
 

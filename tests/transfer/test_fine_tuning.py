@@ -94,6 +94,7 @@ def test_the_test_may_see_the_whole_image_where_training_crops(tmp_path: Path) -
     layouts.cub(tmp_path, classes=2, per_class=2)
     whole = _task(test_resize=32)
     record = CUB().records(tmp_path, "test")[0]
+    assert isinstance(record.path, Path)
     with Image.open(record.path) as image:
         expected = np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR), dtype=np.int16)
     pixels = whole.test_data(tmp_path).sample(0)[0].permute(1, 2, 0).numpy().astype(np.int16)
