@@ -53,6 +53,10 @@ class Stage(ABC):
     """Seconds between checkpoints; one is also written on SIGTERM and at the end of training."""
     log_every: float = unhashed(10.0)
     """Seconds between progress lines where there is no terminal."""
+    compile: bool = unhashed(False)
+    """Compile the network with torch.compile where it is trained: minutes at the start, faster steps after."""
+    tensorboard: bool = unhashed(False)
+    """Write metrics.jsonl's numbers for TensorBoard too, into the run's folder."""
 
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one pretraining cell; returns the exit code."""
     from core.stage import main as stage_main
-    from pretrain.stage import Pretrain, execute
+    from pretrain.stage import Pretrain
+    from pretrain.training import execute
 
     return stage_main("pretrain", Pretrain, execute, argv)
 

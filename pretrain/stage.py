@@ -1,36 +1,19 @@
-"""Images and labels -> a backbone: train a classifier with an image-mixing method.
+"""Images and labels -> a backbone: what the config of a classifier's training holds. `pretrain.training` runs it."""
 
-`batch -> mixing -> network -> soft-target loss -> step`; nothing here names a method. The last epoch's validation error
-is the result (a test set must not choose the epoch); the best one and its epoch, which the paper reports, stand beside.
-"""
-
-import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from core import atomic, backbone
+from core.backbone import IMAGENET_MEAN, IMAGENET_STD
 from core.config import unhashed
 from core.data.records import DataSet, ImageRecord, Need
 from core.errors import UserError
-from core.images import normalize
-from core.loop import Fitted, fit, predict
 from core.mixing import Mixing
 from core.recipe import Recipe
-from core.seeding import derive
-from core.stage import Job, Metric, Outcome, Stage
-from eval.classification import topk_error
+from core.stage import Stage
 from pretrain.augmentation import Augmentation
-from pretrain.objective import Objective
-from pretrain.samples import LowResolution, TrainSamples, ValSamples, collate
-
-_log = logging.getLogger(__name__)
-_RANKED = 5  # classes kept of each validation image
-_PREDICTIONS = "predictions.json"
+from pretrain.samples import LowResolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +28,33 @@ class Pretrain(Stage):
     """What happens to a batch and its labels."""
     recipe: Recipe
     """Length, batch size, optimizer, schedule."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread evenly over all classes (Szegedy et al., arXiv 1512.00567, sec. 7)."""
     architecture: str = "timm:resnet50"
     """The network: "timm:NAME", "torchvision:NAME", or a class of this repository."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the architecture."""
+    training_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments for the training alone (stochastic depth, DropBlock): they are not written into the backbone's
+    header, so that a transfer gets the plain network. They must not change the network's tensors."""
     image_size: int = 224
     """Side of the network's input, in pixels."""
     resize: int = 256
     """Validation: the image's shorter side before the centre crop, in pixels."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Mean of the input's channels (RGB in 0..1); travels with the backbone."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    """Standard deviation of the input's channels (RGB in 0..1); travels with the backbone."""
     low_resolution: LowResolution | None = None
     """Smaller images at the start of training (ours)."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
+    packed: Path | None = unhashed(None)
+    """Folder of shards made by `python -m core.data.prepare`, to be read instead of the data set's own files."""
     cache_images: bool = unhashed(False)
     """Decode every image once and keep it in memory as uint8."""
+    save_logits: bool = unhashed(True)
+    """Keep the last validation's logits beside predictions.json: logits.npy, float16 [N, K]."""
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -67,6 +63,10 @@ class Pretrain(Stage):
                 f"expected validate_every >= 1 and 1 <= image_size <= resize, got validate_every "
                 f"{self.validate_every}, image_size {self.image_size}, resize {self.resize}"
             )
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise UserError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
+        if not all(value > 0.0 for value in self.std):
+            raise UserError(f"std: expected standard deviations above 0, got {self.std}")
 
     def needs(self) -> tuple[Need, ...]:
         """Its data set's training and validation splits."""
@@ -77,106 +77,3 @@ class Pretrain(Stage):
         train, val = (count(need) for need in self.needs())
         epochs = max(1, round(self.recipe.total_steps(train) / self.recipe.steps_per_epoch(train)))
         return self.recipe.images(train) + -(-epochs // self.validate_every) * val
-
-
-def execute(config: Pretrain, job: Job) -> Outcome:
-    """Train, validate, save backbone.safetensors and predictions.json."""
-    if job.backbone is not None:
-        raise UserError("pretrain starts from random weights and takes no --backbone")
-    trainer = _Trainer(config, job)
-    fitted = trainer.train()
-    trainer.save()
-    return _outcome(config, fitted, trainer.predictions(), trainer.model)
-
-
-class _Trainer:
-    """One pretraining under way."""
-
-    def __init__(self, config: Pretrain, job: Job) -> None:
-        self.config, self.job = config, job
-        classes = len(config.data.classes(job.root))
-        train = config.data.records(job.root, "train")
-        self.val_records = config.data.records(job.root, "val")
-        keep = config.cache_images
-        self.steps_per_epoch = config.recipe.steps_per_epoch(len(train))
-        self.epochs = config.recipe.total_steps(len(train)) / self.steps_per_epoch
-        self.train_samples = TrainSamples(
-            train, config.augmentation, config.image_size, keep=keep, low=config.low_resolution, epochs=self.epochs
-        )
-        self.val_samples = ValSamples(self.val_records, config.resize, config.image_size, keep=keep)
-        self.spec = backbone.Spec(
-            config.architecture, classes, config.image_size, dict(config.kwargs), source=f"pretrain, row {job.row}"
-        )
-        self.objective = Objective(config.mixing, self.spec)
-        torch.manual_seed(derive(config.seed, "weights"))
-        self.model = backbone.build(self.spec).to(memory_format=torch.channels_last)
-
-    def train(self) -> Fitted:
-        """Fit; each epoch's validation goes into the history."""
-        return fit(
-            self.job,
-            self.model,
-            samples=self.train_samples,
-            collate=collate,
-            loss=self.objective,
-            recipe=self.config.recipe,
-            parameters=[{"params": list(self.model.parameters())}],
-            after_epoch=self.after_epoch,
-        )
-
-    def after_epoch(self, epoch: int, model: nn.Module) -> dict[str, float]:
-        """Validate where it is due; `epoch` counts from 1. The last epoch's ranks become predictions.json."""
-        last = epoch >= self.epochs
-        if epoch % self.config.validate_every and not last:
-            return {}
-        topk = self.rank(model)
-        labels = [record.label for record in self.val_records]
-        if last:
-            ids = [record.id for record in self.val_records]
-            atomic.write_json(self.job.run.path(_PREDICTIONS), {"ids": ids, "labels": labels, "topk": topk})
-        errors = {f"top{k}_error": topk_error(topk, labels, k) for k in (1, min(_RANKED, len(topk[0])))}
-        _log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.2f} %" for name, value in errors.items()))
-        return errors
-
-    def rank(self, model: nn.Module) -> list[list[int]]:
-        """The most probable classes of each validation image, best first."""
-
-        def step(network: nn.Module, batch: tuple[Tensor, Tensor]) -> list[list[int]]:
-            with self.job.fabric.autocast():
-                logits: Tensor = network(normalize(batch[0], self.spec.mean, self.spec.std))
-            return logits.topk(min(_RANKED, logits.shape[1])).indices.tolist()
-
-        return predict(
-            self.job, model, samples=self.val_samples, collate=collate, batch_size=self.config.recipe.batch_size,
-            step=step, phase="validate",
-        )  # fmt: skip
-
-    def save(self) -> None:
-        """Write the backbone."""
-        backbone.save(self.job.run.path("backbone.safetensors"), self.model, self.spec)
-
-    def predictions(self) -> dict[str, Any]:
-        """The final weights' ranks, as the last epoch's validation saved them, in this process or a killed one."""
-        values = json.loads(self.job.run.path(_PREDICTIONS).read_text())
-        assert isinstance(values, dict)
-        return values
-
-
-def _outcome(config: Pretrain, fitted: Fitted, predictions: dict[str, Any], model: nn.Module) -> Outcome:
-    """The last epoch's errors as the result, the best validation's beside them."""
-    topk, labels = predictions["topk"], predictions["labels"]
-    top1 = topk_error(topk, labels, 1)
-    top5 = topk_error(topk, labels, _RANKED) if len(topk[0]) >= _RANKED else None
-    last = {"epoch": len(fitted.history), "top1_error": top1}
-    validated = [entry for entry in fitted.history if "top1_error" in entry]
-    best = min([*validated, last], key=lambda entry: entry["top1_error"])
-    return Outcome(
-        {"top1_error": Metric(top1, "%", False), "top5_error": Metric(top5, "%", False)},
-        {
-            "best_top1_error": best["top1_error"],
-            "best_epoch": int(best["epoch"]),
-            "steps": fitted.steps,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "architecture": config.architecture,
-        },
-    )

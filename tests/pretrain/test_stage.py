@@ -21,7 +21,8 @@ from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.mixup import Mixup
 from pretrain.mixing.none import NoMixing
-from pretrain.stage import Pretrain, _outcome, _Trainer, execute
+from pretrain.stage import Pretrain
+from pretrain.training import Trainer, execute, summarize
 from tests.core.networks import TINY, job
 from tests.data import layouts
 
@@ -89,7 +90,7 @@ def test_trains_saves_and_reports_the_last_epoch(root: Path) -> None:
 def test_the_last_epoch_is_the_result_and_the_best_stands_beside() -> None:
     history = [{"epoch": 1, "top1_error": 30.0}, {"epoch": 2, "top1_error": 10.0}, {"epoch": 3, "top1_error": 50.0}]
     predictions = {"labels": [0, 1], "topk": [[0, 1, 2, 3, 4], [0, 2, 3, 4, 5]]}
-    outcome = _outcome(_config(), Fitted(9, history), predictions, torch.nn.Linear(2, 3))
+    outcome = summarize(_config(), Fitted(9, history), predictions, torch.nn.Linear(2, 3))
     assert outcome.metrics["top1_error"].value == 50.0
     assert outcome.metrics["top5_error"].value == 50.0
     assert (outcome.more["best_top1_error"], outcome.more["best_epoch"]) == (10.0, 2)
@@ -100,18 +101,18 @@ def test_the_last_epoch_is_validated_once_and_survives_a_kill_after_it(
 ) -> None:
     """Killed between the last validation and the result, the run that goes on validates nothing."""
     passes: list[str] = []
-    plain_rank = _Trainer.rank
+    plain_rank = Trainer.rank
 
-    def counted(self: _Trainer, model: torch.nn.Module) -> list[list[int]]:
+    def counted(self: Trainer, model: torch.nn.Module) -> list[list[int]]:
         passes.append(self.job.run.folder.name)
         return plain_rank(self, model)
 
-    monkeypatch.setattr(_Trainer, "rank", counted)
+    monkeypatch.setattr(Trainer, "rank", counted)
     config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=5))  # 3 steps an epoch: cut short
     straight = execute(config, _job(root, config, "straight"))
     assert passes == ["straight"] * 2
     with monkeypatch.context() as patch:
-        patch.setattr(_Trainer, "save", _interrupt)
+        patch.setattr(Trainer, "save", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             execute(config, _job(root, config, "killed"))
     assert execute(config, _job(root, config, "killed")) == straight
@@ -119,7 +120,7 @@ def test_the_last_epoch_is_validated_once_and_survives_a_kill_after_it(
     assert straight.more["best_epoch"] in (1, 2)
 
 
-def _interrupt(_: _Trainer) -> None:
+def _interrupt(_: Trainer) -> None:
     raise KeyboardInterrupt
 
 
@@ -137,7 +138,7 @@ def test_same_seed_same_bits_whatever_is_kept_in_memory(root: Path) -> None:
 @pytest.mark.parametrize("mixing", [CutMix(), Mixup(), NoMixing()])
 def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
     config = _config(mixing=mixing)
-    trainer = _Trainer(config, _job(root, config))
+    trainer = Trainer(config, _job(root, config))
     pixels, labels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.tensor([0, 1, 2, 3])
     seen = []
 
@@ -160,7 +161,7 @@ def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
 def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, order, augmentation, mixing and schedule together: a refactoring must not move these numbers."""
     config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=6))
-    trainer, losses = _Trainer(config, _job(root, config)), []
+    trainer, losses = Trainer(config, _job(root, config)), []
     plain_loss = trainer.objective
 
     def recorded(model: Any, batch: Any, generator: torch.Generator) -> Any:
@@ -175,7 +176,7 @@ def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_validates_when_due_and_at_the_end(root: Path) -> None:
     config = _config(validate_every=2)
-    fitted = _Trainer(config, _job(root, config)).train()
+    fitted = Trainer(config, _job(root, config)).train()
     assert [entry["epoch"] for entry in fitted.history if "top1_error" in entry] == [2, 3]
     counts = {"train": 12, "val": 6}
     assert config.images(lambda need: counts[need.split]) == 9 * 4 + 2 * 6
@@ -184,7 +185,7 @@ def test_validates_when_due_and_at_the_end(root: Path) -> None:
 
 def test_a_best_epoch_is_there_where_only_the_end_was_validated() -> None:
     predictions = {"labels": [0, 1], "topk": [[0, 1, 2, 3, 4], [0, 2, 3, 4, 5]]}
-    outcome = _outcome(_config(), Fitted(3, [{"epoch": 1}]), predictions, torch.nn.Linear(2, 3))
+    outcome = summarize(_config(), Fitted(3, [{"epoch": 1}]), predictions, torch.nn.Linear(2, 3))
     assert (outcome.more["best_top1_error"], outcome.more["best_epoch"]) == (50.0, 1)
 
 
