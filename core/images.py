@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.data.images import read_rgb
-from core.data.pictures import Source
+from core.data.images import open_picture, read_rgb
+from core.data.pictures import Decoded, Picture, Source
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -49,3 +49,22 @@ class Pictures:
 
     def _read(self, path: Source) -> Tensor:
         return self.prepare(to_tensor(read_rgb(path)))
+
+
+class Originals:
+    """Image files as pictures that decode no more than is asked for, or all decoded now and kept.
+
+    Those that are kept are decoded by the process that makes this, so that processes that load data share them.
+    """
+
+    def __init__(self, paths: Sequence[Source], *, keep: bool) -> None:
+        """paths: the files. keep: decode all now. DataError, where kept: a file cannot be read."""
+        self.paths = paths
+        self.kept: list[Picture] | None = [Decoded(open_picture(path).whole()) for path in paths] if keep else None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Picture:
+        """One picture. DataError: the file cannot be read."""
+        return open_picture(self.paths[index]) if self.kept is None else self.kept[index]

@@ -20,6 +20,17 @@ class Samples(Protocol):
 
 
 @runtime_checkable
+class SeededSamples(Protocol):
+    """Samples that take the seed instead of torch's global generator, which costs less for each."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def seeded_sample(self, index: int, seed: int) -> Any:
+        """One sample; ``seed``, a function of (seed, epoch, index), alone decides what it looks like."""
+
+
+@runtime_checkable
 class EpochAware(Protocol):
     """Samples that change with the epoch (progressive resolution): told before its first batch, on resume too."""
 
@@ -33,8 +44,11 @@ class _Seeded(Dataset[Any]):
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         epoch, index = key
+        seed = derive(self.seed, "sample", epoch, index)
+        if isinstance(self.samples, SeededSamples):
+            return self.samples.seeded_sample(index, seed)
         # The CPU's generator alone: torch.manual_seed formats a stack trace for CUDA's on each call.
-        torch.default_generator.manual_seed(derive(self.seed, "sample", epoch, index))
+        torch.default_generator.manual_seed(seed)
         return self.samples.sample(index)
 
 

@@ -1,27 +1,38 @@
-"""What happens to one training image: a random crop, a flip, and where asked for colour jitter and lighting noise.
+"""What happens to one training image: a random crop, a flip, and where asked for a policy and colour changes.
 
-Source: the CutMix authors' ImageNet recipe (clovaai/CutMix-PyTorch, train.py and utils.py at commit 2d8eb68), that is
-torchvision's RandomResizedCrop and flip, then, on floating-point pixels and without clipping, brightness, contrast and
-saturation in random order and AlexNet's PCA noise. The paper's text names only "resize, crop, flip".
+Source: the CutMix authors' recipes (clovaai/CutMix-PyTorch, train.py and utils.py at commit 2d8eb68). ImageNet:
+torchvision's RandomResizedCrop and flip, then colour jitter and PCA noise; the paper's text names only "resize, crop,
+flip". CIFAR: a crop from the image padded by 4 pixels, and a flip.
 
-All randomness comes from torch's global generator, which the training loop seeds for every (seed, epoch, index).
+Everything is drawn from the sample's seed before a pixel is decoded, so that only the crop's pixels need to be.
+S: the view's side in pixels.
 """
 
+import math
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
-from torchvision.transforms import RandomResizedCrop as TorchCrop
-from torchvision.transforms.v2 import functional
 
+from core.data.pictures import Picture, Pixels
 from core.errors import UserError
+from pretrain import colour
+from pretrain.colour import Colour
+from pretrain.policies import Policy
 
-# Eigenvalues and eigenvectors (columns) of the RGB covariance over ImageNet, pixels in 0..1 (fb.resnet.torch's values).
-_EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
-_EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-_LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+_ATTEMPTS = 10  # torchvision's
+
+
+class View(NamedTuple):
+    """One augmented image."""
+
+    pixels: Pixels
+    """uint8 [S, S, 3], RGB."""
+    colour: Colour | None
+    """float32 [3, 4]: the change of colour still to be applied, see `pretrain.colour`; None: none."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,17 @@ class Augmentation(ABC):
     """What happens to one training image."""
 
     @abstractmethod
-    def __call__(self, image: Tensor, size: int) -> Tensor:
-        """Return a random view of ``image`` [3, H, W] uint8, ``size`` pixels square."""
+    def __call__(self, picture: Picture, side: int, seed: int) -> View:
+        """A random view of a picture, ``side`` pixels square; ``seed`` alone decides.
+
+        Raises:
+            DataError: the image is broken; the message names it.
+        """
 
 
 @dataclass(frozen=True)
 class RandomResizedCrop(Augmentation):
-    """RandomResizedCrop and flip; ``jitter`` and ``lighting`` add the authors' colour changes."""
+    """RandomResizedCrop and flip; ``policy``, ``jitter`` and ``lighting`` change colours and shapes."""
 
     min_area: float = 0.08
     """Smallest share of the image's area that a crop covers."""
@@ -47,6 +62,10 @@ class RandomResizedCrop(Augmentation):
     """Half width of the uniform strength of brightness, contrast and saturation (authors: .4)."""
     lighting: float = 0.0
     """Standard deviation of the PCA noise (authors: .1)."""
+    policy: Policy | None = None
+    """Operations on the flipped view: AutoAugment or RandAugment."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How the crop is resized; antialiased where it shrinks, the very pixels of torchvision's v2 resize."""
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -55,46 +74,89 @@ class RandomResizedCrop(Augmentation):
         if self.jitter < 0.0 or self.lighting < 0.0:
             raise UserError(f"augmentation: jitter and lighting must not be negative, got {self}")
 
-    def __call__(self, image: Tensor, size: int) -> Tensor:
-        """Return a random view of ``image`` [3, H, W] uint8, ``size`` pixels square.
+    def __call__(self, picture: Picture, side: int, seed: int) -> View:
+        """A random view, as torchvision's RandomResizedCrop distributes them."""
+        rng = random.Random(seed)
+        box = self.box(picture.height, picture.width, rng)
+        flipped = rng.random() < self.flip
+        pixels = _finish(resize(picture.crop(*box), side, self.interpolation), flipped, self.policy, rng)
+        if not self.jitter and not self.lighting:
+            return View(pixels, None)
+        return View(pixels, colour.draw(rng, pixels, self.jitter, self.lighting))
 
-        uint8 [3, size, size]; with jitter or lighting float32 on the same scale (about 0 to 255, not clipped).
+    def box(self, height: int, width: int, rng: random.Random) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of a crop: area uniform, aspect log-uniform, the place uniform.
+
+        Ten attempts to fit into the image; then the largest central box of an allowed aspect.
         """
-        scale, ratio = [self.min_area, 1.0], [1 / self.max_aspect, self.max_aspect]
-        top, left, height, width = TorchCrop.get_params(image, scale, ratio)
-        # The crop comes first, so that only its pixels are resized; bilinear, antialiased when it shrinks.
-        crop: Tensor = functional.resize(
-            image[:, top : top + height, left : left + width], [size, size], antialias=True
-        )
-        if torch.rand(()) < self.flip:
-            crop = crop.flip(-1)
-        if self.jitter == 0.0 and self.lighting == 0.0:
-            return crop
-        return _lighting(_jitter(crop.float(), self.jitter), self.lighting)
+        log_aspect = math.log(self.max_aspect)
+        for _ in range(_ATTEMPTS):
+            area = height * width * rng.uniform(self.min_area, 1.0)
+            aspect = math.exp(rng.uniform(-log_aspect, log_aspect))
+            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < w <= width and 0 < h <= height:
+                return rng.randrange(height - h + 1), rng.randrange(width - w + 1), h, w
+        h = min(height, max(1, round(width * self.max_aspect)))
+        w = min(width, max(1, round(height * self.max_aspect)))
+        return (height - h) // 2, (width - w) // 2, h, w
 
 
-def _jitter(image: Tensor, strength: float) -> Tensor:
-    """Blend with black, with the mean grey and with the greyscale image, in random order, each by U(-s, s)."""
-    if strength == 0.0:
-        return image
-    targets: tuple[Callable[[Tensor], Tensor], ...] = (
-        torch.zeros_like,
-        lambda x: _grey(x).mean().expand_as(x),
-        lambda x: _grey(x).expand_as(x),
-    )
-    amounts = (torch.rand(3) * 2 - 1) * strength
-    for i in torch.randperm(3).tolist():
-        image = torch.lerp(image, targets[i](image), float(amounts[i]))
-    return image
+@dataclass(frozen=True)
+class PaddedCrop(Augmentation):
+    """A window of the image's own size out of the image padded with black, and a flip: CIFAR's augmentation.
+
+    At ``side`` equal to the image's side nothing is resized, and it is torchvision's RandomCrop(side, padding).
+    """
+
+    padding: int = 4
+    """Pixels added on each side."""
+    flip: float = 0.5
+    """Probability of a left-right flip."""
+    policy: Policy | None = None
+    """Operations on the flipped view: AutoAugment or RandAugment."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if self.padding < 0 or not 0.0 <= self.flip <= 1.0:
+            raise UserError(f"augmentation: expected padding >= 0 and 0 <= flip <= 1, got {self}")
+
+    def __call__(self, picture: Picture, side: int, seed: int) -> View:
+        """A random view. UserError: the picture is not square."""
+        if picture.height != picture.width:
+            raise UserError(
+                f"PaddedCrop takes square images, as CIFAR's and Tiny-ImageNet's are; this one has {picture.width} x "
+                f"{picture.height} pixels (width x height); RandomResizedCrop takes any"
+            )
+        rng = random.Random(seed)
+        down, right = rng.randint(-self.padding, self.padding), rng.randint(-self.padding, self.padding)
+        flipped = rng.random() < self.flip
+        pixels = _finish(resize(shifted(picture, down, right), side), flipped, self.policy, rng)
+        return View(pixels, None)
 
 
-def _lighting(image: Tensor, deviation: float) -> Tensor:
-    """Add one colour, drawn along the principal axes of ImageNet's colours."""
-    if deviation == 0.0:
-        return image
-    colour = 255.0 * _EIGENVECTORS @ (torch.randn(3) * deviation * _EIGENVALUES)
-    return image + colour[:, None, None]
+def shifted(picture: Picture, down: int, right: int) -> Pixels:
+    """The window of a picture's size that begins ``down`` rows and ``right`` columns off its corner; black outside."""
+    height, width = picture.height, picture.width
+    rows, columns = max(0, height - abs(down)), max(0, width - abs(right))
+    window = np.zeros((height, width, 3), np.uint8)
+    if rows and columns:
+        top, left = max(0, -down), max(0, -right)
+        seen = picture.crop(max(0, down), max(0, right), rows, columns)
+        window[top : top + rows, left : left + columns] = seen
+    return window
 
 
-def _grey(image: Tensor) -> Tensor:
-    return (image * _LUMA).sum(0, keepdim=True)  # [1, H, W]
+def resize(pixels: Pixels, side: int, interpolation: str = "bilinear") -> Pixels:
+    """uint8 [H, W, 3] -> [side, side, 3], antialiased where it shrinks; pixels that fit already are returned as are."""
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W], a view in channels-last order
+    small = torch.nn.functional.interpolate(batch, (side, side), mode=interpolation, antialias=True)
+    result: Pixels = small[0].permute(1, 2, 0).numpy()
+    return result
+
+
+def _finish(pixels: Pixels, flipped: bool, policy: Policy | None, rng: random.Random) -> Pixels:
+    if flipped:
+        pixels = pixels[:, ::-1]
+    return pixels if policy is None else policy(pixels, rng.getrandbits(63))

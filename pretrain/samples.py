@@ -1,21 +1,45 @@
-"""Images of a classification set as training and validation samples.
+"""Images of a classification set as training and validation samples, and their batches.
 
-A sample is (pixels [3, S, S], label): uint8, or float32 on the same scale where the augmentation changes colours.
+N images, S x S pixels. Pixels stay uint8 from the decode to the device, [N, S, S, 3] in memory.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from core.data.pictures import Pixels
 from core.data.records import ImageRecord
 from core.errors import UserError
-from core.images import Pictures
+from core.images import Originals, Pictures
 from pretrain.augmentation import Augmentation
+from pretrain.colour import Colour
 
-Sample = tuple[Tensor, int]
+
+class Sample(NamedTuple):
+    """One view of an image."""
+
+    pixels: Pixels
+    """uint8 [S, S, 3], RGB."""
+    label: int
+    """Index of its class."""
+    colour: Colour | None = None
+    """float32 [3, 4]: a change of colour that is still to be applied, see `pretrain.colour`."""
+
+
+class Batch(NamedTuple):
+    """Samples side by side."""
+
+    pixels: Tensor
+    """uint8 [N, 3, S, S], RGB, in channels-last memory."""
+    labels: Tensor
+    """int64 [N]."""
+    colours: Tensor | None
+    """float32 [N, 3, 4]: each image's change of colour, to be applied before normalising; None: none of them has."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,7 @@ class TrainSamples:
         ``keep``: decode all images now and keep them as uint8. ``low``: smaller views in the first of ``epochs``.
         """
         self.labels = [record.label for record in records]
-        self.pictures = Pictures([record.path for record in records], keep=keep)
+        self.pictures = Originals([record.path for record in records], keep=keep)
         self.augmentation, self.size, self.low = augmentation, size, low
         self.low_epochs = int(low.share * epochs) if low is not None else 0
         self.begin_epoch(0)
@@ -64,9 +88,14 @@ class TrainSamples:
         small = self.low is not None and epoch < self.low_epochs
         self.current = self.low.size if small and self.low is not None else self.size
 
+    def seeded_sample(self, index: int, seed: int) -> Sample:
+        """Return a random view and its label; ``seed`` alone decides."""
+        pixels, colour = self.augmentation(self.pictures[index], self.current, seed)
+        return Sample(pixels, self.labels[index], colour)
+
     def sample(self, index: int) -> Sample:
-        """Return a random view and its label; torch's global generator decides."""
-        return self.augmentation(self.pictures[index], self.current), self.labels[index]
+        """Return a random view and its label; torch's global generator gives the seed."""
+        return self.seeded_sample(index, int(torch.randint(2**62, ())))
 
 
 class ValSamples:
@@ -83,9 +112,17 @@ class ValSamples:
 
     def sample(self, index: int) -> Sample:
         """Return the crop and its label."""
-        return self.pictures[index], self.labels[index]
+        pixels: Pixels = self.pictures[index].permute(1, 2, 0).numpy()
+        return Sample(pixels, self.labels[index])
 
 
-def collate(samples: list[Sample]) -> tuple[Tensor, Tensor]:
-    """Stack samples: pixels [N, 3, S, S], labels [N] int64."""
-    return torch.stack([pixels for pixels, _ in samples]), torch.tensor([label for _, label in samples])
+def collate(samples: list[Sample]) -> Batch:
+    """Copy samples side by side."""
+    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples])).permute(0, 3, 1, 2)
+    colours = [sample.colour for sample in samples if sample.colour is not None]
+    assert len(colours) in (0, len(samples))
+    return Batch(
+        pixels,
+        torch.tensor([sample.label for sample in samples]),
+        torch.from_numpy(np.stack(colours)) if colours else None,
+    )

@@ -28,7 +28,7 @@ def open_picture(source: Source) -> Picture:
     """The image, ready to be cropped. DataError as in `read_rgb`."""
     if isinstance(source, Stored):
         return source.open()
-    return Decoded(np.asarray(read_rgb(source)))
+    return Decoded(np.array(read_rgb(source)))
 
 
 def read_rgb(path: Source) -> Image.Image:
