@@ -1,0 +1,45 @@
+"""A box of a JPEG's pixels, equal bit for bit to that part of the whole decode; what lies below is not decoded.
+
+For files as they are. A scan runs from top to bottom, so a decoder that is told of fewer rows stops early: the frame
+header's height becomes that of the box's bottom, rounded up to whole MCUs. Where chroma has fewer rows than luma, a
+pixel's colour is interpolated with the next chroma row: the row of pixels that follows the box must be there too.
+What lies above and beside the box costs as much as before; `core.jpeg.index` spares that too, once files are packed.
+"""
+
+from typing import cast
+
+import simplejpeg  # type: ignore[import-untyped, unused-ignore]
+
+from core.data.pictures import Pixels
+from core.jpeg.header import Header
+
+
+def decode(data: bytes) -> Pixels:
+    """All pixels [H, W, 3], RGB, of a JPEG file, exact DCT and interpolated chroma as Pillow has them.
+
+    Like Pillow, it overlooks what libjpeg calls a warning (bytes after the image, a broken code in the scan).
+
+    Raises:
+        ValueError: libjpeg cannot decode it.
+    """
+    return cast(Pixels, simplejpeg.decode_jpeg(data, strict=False))
+
+
+def decode_crop(data: bytes, header: Header, top: int, left: int, height: int, width: int) -> Pixels:
+    """The pixels [height, width, 3] of a box within the image, RGB; a view of a larger array.
+
+    Args:
+        data: the file.
+        header: `core.jpeg.header.parse` of it.
+        top, left, height, width: the box, in pixels; not empty, within the image.
+
+    Raises:
+        ValueError: libjpeg cannot decode it.
+    """
+    step = header.mcu_height
+    needed = top + height + (step > 8)
+    rows = -(-needed // step) * step
+    if rows < header.height:
+        at = header.size_at
+        data = b"".join((data[:at], rows.to_bytes(2, "big"), data[at + 2 :]))
+    return decode(data)[top : top + height, left : left + width]
