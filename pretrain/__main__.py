@@ -1,16 +1,19 @@
-"""`python -m pretrain CONFIG`: train a backbone."""
+"""`python -m pretrain CONFIG [CONFIG ...]`: train a backbone, or several side by side from one stream of images.
+
+`torchrun --nproc-per-node N -m pretrain CONFIG` trains one on N devices.
+"""
 
 import sys
 from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one pretraining cell; returns the exit code."""
-    from core.stage import main as stage_main
+    """Run the pretraining cells; returns the exit code."""
+    from core.command import Command
     from pretrain.stage import Pretrain
     from pretrain.training import execute
 
-    return stage_main("pretrain", Pretrain, execute, argv)
+    return Command("pretrain", Pretrain, execute, several_processes=True).main(argv)
 
 
 if __name__ == "__main__":

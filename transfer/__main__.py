@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from core.stage import main as stage_main
+from core.command import Command
 from eval.errors import EvalError
 from transfer.stage import Transfer, execute
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return stage_main("transfer", Transfer, execute, argv, errors=EvalError)
+    return Command("transfer", Transfer, execute, errors=EvalError).main(argv)
 
 
 if __name__ == "__main__":

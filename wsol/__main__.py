@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 def _run(argv: Sequence[str]) -> int:
     """Run one localization cell: score maps, boxes, accuracies."""
-    from core.stage import main as stage_main
+    from core.command import Command
     from eval.errors import EvalError
     from wsol.run import execute
     from wsol.stage import Localize
 
-    return stage_main("wsol", Localize, execute, argv, prog="python -m wsol run", errors=EvalError)
+    return Command("wsol", Localize, execute, prog="python -m wsol run", errors=EvalError).main(argv)
 
 
 def _evaluate(argv: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core import stage
+from core.command import Command
 from core.data.records import Need
 from core.stage import Job, Outcome, Stage
 from eval.table import Column, Row, column_cells
@@ -47,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(name: str, *words: str) -> int:
-    return stage.main(name.split("/")[0], Named, execute, [f"configs/{name}.py", *words])
+    return Command(name.split("/")[0], Named, execute).main([f"configs/{name}.py", *words])
 
 
 def result(folder: str) -> dict[str, Any]:
@@ -108,6 +108,6 @@ def test_a_results_seconds_are_those_of_all_processes(here: Path) -> None:
         job.run.progress(done=0, total=1)
         raise KeyboardInterrupt
 
-    assert stage.main("pretrain", Named, killed, ["configs/pretrain/cutmix.py"]) == 130
+    assert Command("pretrain", Named, killed).main(["configs/pretrain/cutmix.py"]) == 130
     assert run("pretrain/cutmix") == 0
     assert 100 <= result("runs/pretrain/cutmix/seed0")["seconds"] < 130
