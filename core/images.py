@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.data.images import open_picture, read_rgb
+from core.data.images import open_picture
 from core.data.pictures import Decoded, Picture, Source
 
 
@@ -48,7 +48,8 @@ class Pictures:
         return self._read(self.paths[index]) if self.kept is None else self.kept[index]
 
     def _read(self, path: Source) -> Tensor:
-        return self.prepare(to_tensor(read_rgb(path)))
+        pixels = np.require(open_picture(path).whole(), requirements="W")  # a copy where it is another's to keep
+        return self.prepare(torch.from_numpy(pixels).permute(2, 0, 1))
 
 
 class Originals:

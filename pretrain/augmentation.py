@@ -24,6 +24,10 @@ from pretrain.colour import Colour
 from pretrain.policies import Policy
 
 _ATTEMPTS = 10  # torchvision's
+_RESIZE = {
+    "bilinear": torch.ops.aten._upsample_bilinear2d_aa.out,
+    "bicubic": torch.ops.aten._upsample_bicubic2d_aa.out,
+}
 
 
 class View(NamedTuple):
@@ -150,13 +154,15 @@ def resize(pixels: Pixels, side: int, interpolation: str = "bilinear") -> Pixels
     """uint8 [H, W, 3] -> [side, side, 3], antialiased where it shrinks; pixels that fit already are returned as are."""
     if pixels.shape[:2] == (side, side):
         return pixels
-    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W], a view in channels-last order
-    small = torch.nn.functional.interpolate(batch, (side, side), mode=interpolation, antialias=True)
-    result: Pixels = small[0].permute(1, 2, 0).numpy()
+    source = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W], a view in channels-last order
+    result = np.empty((side, side, 3), np.uint8)
+    view = torch.from_numpy(result).permute(2, 0, 1)[None]
+    # torch.nn.functional.interpolate calls this too, but puts its result channels first, which takes half as long again.
+    _RESIZE[interpolation](source, (side, side), False, None, None, out=view)
     return result
 
 
 def _finish(pixels: Pixels, flipped: bool, policy: Policy | None, rng: random.Random) -> Pixels:
     if flipped:
-        pixels = pixels[:, ::-1]
+        pixels = torch.from_numpy(pixels).flip(1).numpy()  # numpy's own reversed copy takes 30 times as long
     return pixels if policy is None else policy(pixels, rng.getrandbits(63))

@@ -118,11 +118,14 @@ class ValSamples:
 
 def collate(samples: list[Sample]) -> Batch:
     """Copy samples side by side."""
-    pixels = torch.from_numpy(np.stack([sample.pixels for sample in samples])).permute(0, 3, 1, 2)
+    side = len(samples[0].pixels)
+    pixels = np.empty((len(samples), side, side, 3), np.uint8)
+    for row, sample in zip(pixels, samples, strict=True):
+        row[...] = sample.pixels
     colours = [sample.colour for sample in samples if sample.colour is not None]
     assert len(colours) in (0, len(samples))
     return Batch(
-        pixels,
+        torch.from_numpy(pixels).permute(0, 3, 1, 2),
         torch.tensor([sample.label for sample in samples]),
         torch.from_numpy(np.stack(colours)) if colours else None,
     )
