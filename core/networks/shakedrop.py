@@ -1,0 +1,62 @@
+"""ShakeDrop: a residual branch is multiplied by noise in the forward pass and by other noise in the backward pass.
+
+Source: Yamada, Iwamura, Akiba, Kise: "ShakeDrop Regularization for Deep Residual Learning", IEEE Access 2019
+(arXiv 1802.02375), eq. 6, and its setting for PyramidNet:
+
+    training, forward   x + (b + alpha - b * alpha) F(x)
+    training, backward  the same with beta for alpha
+    test                x + E[b + alpha - b * alpha] F(x) = x + p F(x)
+
+b is 1 with probability p, one coin for each block and mini-batch; alpha in [-1, 1] and beta in [0, 1] are uniform and
+independent in each element (a PyTorch port that many use, owruby/shake-drop_pytorch, draws one for each image);
+p falls linearly with depth to .5 at the last block. The CutMix paper's rows name no values; these are ShakeDrop's.
+
+The factor p stays in the test, so a network with ShakeDrop is another function than one without: it belongs to the
+architecture (`Pretrain.kwargs`) and not to what acts in training only.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.networks.stochastic_depth import check_rate
+
+
+class ShakeDrop(nn.Module):
+    """Scale a residual branch [N, C, H, W] as above."""
+
+    def __init__(self, rate: float) -> None:
+        """rate: 1 - p, the probability that the branch is disturbed, in [0, 1). ValueError otherwise."""
+        super().__init__()
+        check_rate("shakedrop", rate)
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The scaled branch. Noise comes from torch's global generator."""
+        if not self.training:
+            return x * (1.0 - self.rate)
+        kept = torch.rand((), device=x.device) >= self.rate
+        alpha = torch.where(kept, 1.0, torch.rand_like(x) * 2.0 - 1.0)
+        beta = torch.where(kept, 1.0, torch.rand_like(x))
+        scaled = _TwoScales.apply(x, alpha.to(x.dtype), beta.to(x.dtype))
+        assert isinstance(scaled, Tensor)
+        return scaled
+
+    def extra_repr(self) -> str:
+        """The rate."""
+        return f"rate={self.rate:.3f}"
+
+
+class _TwoScales(torch.autograd.Function):
+    """x -> forward_scale * x, whose gradient is multiplied by backward_scale."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, forward_scale: Tensor, backward_scale: Tensor) -> Tensor:
+        ctx.save_for_backward(backward_scale)
+        return x * forward_scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (backward_scale,) = ctx.saved_tensors
+        return gradients[0] * backward_scale, None, None
