@@ -3,15 +3,82 @@
 A new method is one file beside this one: a frozen dataclass below ``Mixing`` whose fields all have defaults.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.errors import UserError
-from core.mixing import Box, Draw, Mixing
+from core.mixing import Blend, Box, Draw, Mixing, Placed, Shapes
+from core.peers import Pick
 
-__all__ = ["Box", "Draw", "Mixing", "centred_box", "check_alpha", "check_probability", "draw_applies", "draw_beta"]
+__all__ = [
+    "Blend",
+    "Box",
+    "BoxMixing",
+    "Draw",
+    "Mixing",
+    "Pick",
+    "Placed",
+    "Shapes",
+    "centred_box",
+    "check_alpha",
+    "check_probability",
+    "clipped_box",
+    "draw_applies",
+    "draw_beta",
+]
+
+
+@dataclass(frozen=True)
+class BoxMixing(Mixing):
+    """Paste one box of the shuffled batch; lambda is the share of the pixels that stayed.
+
+    A method says how large the box is (`box_sides`), and may say where it is (`box_around`) and when (`applies`).
+    """
+
+    @abstractmethod
+    def box_sides(self, shape: Sequence[int], generator: torch.Generator) -> tuple[int, int]:
+        """The box's height and width in pixels before it is clipped, for images of ``shape`` [N, C, H, W]."""
+
+    def box_around(self, shape: Sequence[int], height: int, width: int, generator: torch.Generator) -> Box:
+        """The box, clipped to the image: its centre uniform over the pixels, unless a method says otherwise."""
+        return centred_box(shape, height, width, generator)
+
+    def applies(self, generator: torch.Generator, progress: float) -> bool:
+        """Whether this batch is mixed."""
+        del generator, progress
+        return True
+
+    def draw(self, shape: Sequence[int], generator: torch.Generator, progress: float = 0.0) -> Draw:
+        """Draw whether, then the size, the partners and the box."""
+        if not self.applies(generator, progress):
+            return Draw()
+        height, width = self.box_sides(shape, generator)
+        partner = torch.randperm(shape[0], generator=generator)
+        y0, x0, y1, x1 = box = self.box_around(shape, height, width, generator)
+        return Draw(partner, 1.0 - (y1 - y0) * (x1 - x0) / (shape[-2] * shape[-1]), box)
+
+    def mix(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
+        """Paste the partners' box into a copy of ``x`` [N, C, H, W]."""
+        return self.mix_(x.clone(), draw, pick)
+
+    def mix_(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
+        """Paste the partners' box into ``x`` [N, C, H, W]; only the box's pixels move."""
+        assert draw.partner is not None
+        assert draw.box is not None
+        y0, x0, y1, x1 = draw.box
+        region = x[:, :, y0:y1, x0:x1]
+        if region.numel():  # the box of a large lambda has no pixels
+            region.copy_(pick(region, draw.partner))
+        return x
+
+    def blend(self, draw: Draw) -> Blend | None:
+        """Nothing of one's own inside the box."""
+        return None if draw.partner is None else Blend(draw.partner, 0.0, draw.box)
 
 
 def draw_beta(alpha: float, generator: torch.Generator) -> float:
@@ -35,9 +102,14 @@ def centred_box(shape: Sequence[int], height: int, width: int, generator: torch.
     The box reaches ``height // 2`` and ``width // 2`` pixels to each side, so an odd size loses one pixel, as in
     the published code of both Cutout and CutMix.
     """
+    y = int(torch.randint(shape[-2], (1,), generator=generator))
+    x = int(torch.randint(shape[-1], (1,), generator=generator))
+    return clipped_box(shape, y, x, height, width)
+
+
+def clipped_box(shape: Sequence[int], y: int, x: int, height: int, width: int) -> Box:
+    """Return the box around the pixel (y, x) of ``shape`` [..., H, W], clipped to it; sides as in `centred_box`."""
     rows, columns = shape[-2], shape[-1]
-    y = int(torch.randint(rows, (1,), generator=generator))
-    x = int(torch.randint(columns, (1,), generator=generator))
     half_height, half_width = height // 2, width // 2
     return (
         max(y - half_height, 0),

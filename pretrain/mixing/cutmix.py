@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from pretrain.mixing.base import Draw, Mixing, centred_box, check_alpha, check_probability, draw_applies, draw_beta
+from pretrain.mixing.base import BoxMixing, check_alpha, check_probability, draw_applies, draw_beta
 
 
 @dataclass(frozen=True)
-class CutMix(Mixing):
+class CutMix(BoxMixing):
     """Paste one box of the shuffled batch; lambda is the share of the pixels that stayed."""
 
     alpha: float = 1.0
@@ -30,21 +29,12 @@ class CutMix(Mixing):
         check_alpha(self.alpha)
         check_probability(self.probability)
 
-    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Draw:
-        """Draw the area, the partners and the box."""
-        if not draw_applies(self.probability, generator):
-            return Draw()
-        images, _, height, width = shape
-        side = math.sqrt(1.0 - draw_beta(self.alpha, generator))  # share of each side, so that the area is 1 - lambda
-        partner = torch.randperm(images, generator=generator)
-        box = centred_box(shape, int(height * side), int(width * side), generator)
-        y0, x0, y1, x1 = box
-        return Draw(partner, 1.0 - (y1 - y0) * (x1 - x0) / (height * width), (box,))
+    def applies(self, generator: torch.Generator, progress: float) -> bool:
+        """Draw whether this batch is mixed."""
+        del progress
+        return draw_applies(self.probability, generator)
 
-    def mix(self, x: Tensor, draw: Draw) -> Tensor:
-        """Paste the partners' box into a copy of ``x`` [N, C, H, W]."""
-        assert draw.partner is not None
-        ((y0, x0, y1, x1),) = draw.boxes
-        mixed = x.clone()
-        mixed[:, :, y0:y1, x0:x1] = x[:, :, y0:y1, x0:x1][draw.partner.to(x.device)]
-        return mixed
+    def box_sides(self, shape: Sequence[int], generator: torch.Generator) -> tuple[int, int]:
+        """Draw the area; each side has the square root of its share of the image."""
+        side = math.sqrt(1.0 - draw_beta(self.alpha, generator))
+        return int(shape[-2] * side), int(shape[-1] * side)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from pretrain.mixing.base import Draw, Mixing, centred_box, check_probability, draw_applies
+from pretrain.mixing.base import Box, Draw, Mixing, Pick, centred_box, check_probability, draw_applies
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,32 @@ class Cutout(Mixing):
         if not 0.0 < self.share <= 1.0:
             raise UserError(f"mixing.share must lie in (0, 1], got {self.share}")
 
-    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Draw:
+    def draw(self, shape: Sequence[int], generator: torch.Generator, progress: float = 0.0) -> Draw:
         """Draw a square for each image."""
+        del progress
         if not draw_applies(self.probability, generator):
             return Draw()
         size = int(self.share * min(shape[-2:]))
         return Draw(boxes=tuple(centred_box(shape, size, size, generator) for _ in range(shape[0])))
 
-    def mix(self, x: Tensor, draw: Draw) -> Tensor:
+    def mix(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
         """Zero each image's square in a copy of ``x`` [N, C, H, W]."""
-        cut = x.clone()
-        for i, (y0, x0, y1, x1) in enumerate(draw.boxes):
-            cut[i, :, y0:y1, x0:x1] = 0
-        return cut
+        return self.mix_(x.clone(), draw, pick)
+
+    def mix_(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
+        """Zero each image's square in ``x`` [N, C, H, W]."""
+        del pick
+        if x.device.type == "cpu":
+            for i, (y0, x0, y1, x1) in enumerate(draw.boxes):
+                x[i, :, y0:y1, x0:x1] = 0
+            return x
+        return x.masked_fill_(_inside(draw.boxes, x), 0.0)  # a few launches instead of one for each image
+
+
+def _inside(boxes: tuple[Box, ...], x: Tensor) -> Tensor:
+    """[N, 1, H, W] bool on the device of ``x``: whether a pixel lies in its image's box."""
+    y0, x0, y1, x1 = torch.tensor(boxes).to(x.device, non_blocking=True).T[:, :, None]  # each [N, 1]
+    rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
+    inside_rows, inside_columns = (rows >= y0) & (rows < y1), (columns >= x0) & (columns < x1)
+    inside: Tensor = inside_rows[:, :, None] & inside_columns[:, None, :]  # [N, H, W]
+    return inside[:, None]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from pretrain.mixing.base import Draw, Mixing
+from pretrain.mixing.base import Draw, Mixing, Pick
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,20 @@ class HaS(Mixing):
         if not 0.0 <= self.drop_rate <= 1.0:
             raise UserError(f"mixing.drop_rate must lie in [0, 1], got {self.drop_rate}")
 
-    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Draw:
+    def draw(self, shape: Sequence[int], generator: torch.Generator, progress: float = 0.0) -> Draw:
         """Draw the hidden cells of each image."""
+        del progress
         return Draw(cells=torch.rand(shape[0], self.grid, self.grid, generator=generator) < self.drop_rate)
 
-    def mix(self, x: Tensor, draw: Draw) -> Tensor:
+    def mix(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
         """Zero the hidden cells in a copy of ``x`` [N, C, H, W]."""
+        return self.mix_(x.clone(), draw, pick)  # clone keeps channels-last, masked_fill would not
+
+    def mix_(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
+        """Zero the hidden cells in ``x`` [N, C, H, W]."""
+        del pick
         assert draw.cells is not None
-        cells = draw.cells.to(x.device)  # [N, G, G]
+        cells = draw.cells.to(x.device, non_blocking=True)  # [N, G, G]
         rows, columns = (torch.arange(side, device=x.device) * self.grid // side for side in x.shape[-2:])
         hidden = cells[:, rows[:, None], columns]  # [N, H, W]
-        return x.clone().masked_fill_(hidden[:, None], 0.0)  # clone keeps channels-last, masked_fill would not
+        return x.masked_fill_(hidden[:, None], 0.0)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pretrain.mixing.base import Draw, Mixing, check_alpha, check_probability, draw_applies, draw_beta
+from pretrain.mixing.base import Blend, Draw, Mixing, Pick, check_alpha, check_probability, draw_applies, draw_beta
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,25 @@ class Mixup(Mixing):
         check_alpha(self.alpha)
         check_probability(self.probability)
 
-    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Draw:
+    def draw(self, shape: Sequence[int], generator: torch.Generator, progress: float = 0.0) -> Draw:
         """Draw lambda and the partners."""
+        del progress
         if not draw_applies(self.probability, generator):
             return Draw()
         lam = draw_beta(self.alpha, generator)
         return Draw(torch.randperm(shape[0], generator=generator), lam)
 
-    def mix(self, x: Tensor, draw: Draw) -> Tensor:
+    def mix(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
         """Blend ``x`` [N, C, H, W] with its partners."""
         assert draw.partner is not None
-        return (x * draw.lam).add_(x[draw.partner.to(x.device)], alpha=1.0 - draw.lam)
+        return (x * draw.lam).add_(pick(x, draw.partner), alpha=1.0 - draw.lam)
+
+    def mix_(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
+        """Blend ``x`` [N, C, H, W] with its partners in place."""
+        assert draw.partner is not None
+        partners = pick(x, draw.partner)  # before x changes
+        return x.mul_(draw.lam).add_(partners, alpha=1.0 - draw.lam)
+
+    def blend(self, draw: Draw) -> Blend | None:
+        """Lambda of one's own everywhere."""
+        return None if draw.partner is None else Blend(draw.partner, draw.lam, None)

@@ -20,7 +20,7 @@ from core.data.records import DataSet, ImageRecord, Need
 from core.errors import UserError
 from core.images import Pictures, normalize
 from core.loader import Samples
-from core.mixing import Mixing
+from core.mixing import Mixing, Placed, mixed_targets
 from core.resnet import STAGES, classifier, layer4_to_stride1, new_head
 from core.stage import Metric, Outcome
 from core.targets import Targets, soft_cross_entropy
@@ -44,6 +44,13 @@ class _Images:
 
     def sample(self, index: int) -> tuple[Tensor, int]:
         return self.rest(self.pictures[index]), self.labels[index]
+
+
+def _mixed(images: Tensor, placed: Sequence[Placed]) -> Tensor:
+    """Normalised images after all that was placed at the input."""
+    for one in placed:
+        images = one.mixing.apply(images, one.draw)
+    return images
 
 
 class Classifier(nn.Module):
@@ -164,6 +171,11 @@ class FineTune(_Classification):
         if not 1 <= self.crop <= min(self.resize, self.test_resize or self.resize):
             sizes = f"crop {self.crop}, resize {self.resize}, test_resize {self.test_resize}"
             raise UserError(f"expected 1 <= crop <= resize and test_resize, got {sizes}")
+        if self.mixing is not None and (layers := self.mixing.layers()):
+            raise UserError(
+                f"mixing: {type(self.mixing).__name__} mixes at {', '.join(layers)}; fine-tuning mixes its input alone "
+                "(pretraining mixes at layers too)"
+            )
 
     def needs(self) -> tuple[Need, ...]:
         """The training and the test split."""
@@ -214,11 +226,11 @@ class FineTune(_Classification):
         """Cross-entropy, of mixed labels where images are mixed; top1 is of the images' own labels."""
         images, labels = batch
         if self.mixing is None:
-            logits, targets = model(images), Targets(labels, labels)
+            logits, targets = model(images), Targets.of(labels)
         else:
-            draw = self.mixing.draw(images.shape, generator)
-            logits = model(images, partial(self.mixing.apply, draw=draw))
-            targets = self.mixing.targets(labels, draw)
+            placed = self.mixing.place(lambda _: images.shape, generator)
+            logits = model(images, partial(_mixed, placed=placed))
+            targets = mixed_targets(labels, placed)
         top1 = (logits.detach().argmax(1) == labels).float().mean()
         return soft_cross_entropy(logits, targets), {"top1": top1}
 

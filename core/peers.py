@@ -1,0 +1,70 @@
+"""The processes that share one training step, as mixing sees them: who holds which image, and how to get at others'.
+
+R processes (ranks). The global batch has N images; rank r holds every R-th of them, so that its image i is image
+``i * R + r`` of the global batch (`core.loader.train_batches`). Every rank draws the same partners for the global
+batch; only the pixels that are really mixed in travel.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+def _only_mine(x: Tensor) -> Tensor:
+    return x[None]
+
+
+@dataclass(frozen=True)
+class Peers:
+    """This process among those that share a step. The default is a process by itself."""
+
+    rank: int = 0
+    """This process's number, from 0."""
+    ranks: int = 1
+    """How many there are."""
+    gather: Callable[[Tensor], Tensor] = _only_mine
+    """[n, ...] contiguous, the same shape on every rank -> [R, n, ...] of all ranks, with gradient."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        assert 0 <= self.rank < self.ranks, f"rank {self.rank} of {self.ranks}"
+
+    def images(self, mine: int) -> int:
+        """Images in the global batch where this rank holds `mine`: every rank must hold as many."""
+        return mine * self.ranks
+
+    def pick(self, rows: Tensor, partner: Tensor) -> Tensor:
+        """The partners' rows for this rank's images, wherever they are.
+
+        Args:
+            rows: [n, ...] of this rank's images: pixels of a region, or labels.
+            partner: [N] int64, the global permutation.
+
+        Returns:
+            [n, ...], new memory; the gradient flows back to the rank that a row came from.
+        """
+        if self.ranks == 1:
+            return rows.index_select(0, partner.to(rows.device, non_blocking=True))
+        assert len(partner) == self.images(len(rows)), f"{len(rows)} of {len(partner)} images on rank {self.rank}"
+        wanted = partner[self.rank :: self.ranks]
+        places = wanted % self.ranks * len(rows) + wanted // self.ranks  # ranks lie one after the other
+        # Channels last travels as it lies: a region of a channels-last batch is contiguous once its channels are last.
+        packed = rows.movedim(1, -1).contiguous() if rows.ndim > 1 else rows.contiguous()
+        found = self.gather(packed).flatten(0, 1).index_select(0, places.to(rows.device, non_blocking=True))
+        return found.movedim(-1, 1) if rows.ndim > 1 else found
+
+
+def one_process() -> Peers:
+    """A process by itself."""
+    return Peers()
+
+
+def take(rows: Tensor, partner: Tensor) -> Tensor:
+    """`rows[partner]`: what `Peers.pick` is in one process."""
+    return one_process().pick(rows, partner)
+
+
+Pick = Callable[[Tensor, Tensor], Tensor]
+"""(rows [n, ...], partner [N]) -> the partners' rows [n, ...], as `Peers.pick`."""
+__all__ = ["Peers", "Pick", "one_process", "take"]
