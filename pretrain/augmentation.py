@@ -157,7 +157,7 @@ def resize(pixels: Pixels, side: int, interpolation: str = "bilinear") -> Pixels
     source = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W], a view in channels-last order
     result = np.empty((side, side, 3), np.uint8)
     view = torch.from_numpy(result).permute(2, 0, 1)[None]
-    # torch.nn.functional.interpolate calls this too, but puts its result channels first, which takes half as long again.
+    # torch.nn.functional.interpolate calls this too, but puts its result channels first: half as long again.
     _RESIZE[interpolation](source, (side, side), False, None, None, out=view)
     return result
 

@@ -16,6 +16,7 @@ from core.data.pictures import Pixels
 from core.data.records import ImageRecord
 from core.errors import UserError
 from core.images import Originals, Pictures
+from core.slots import Memory
 from pretrain.augmentation import Augmentation
 from pretrain.colour import Colour
 
@@ -78,6 +79,7 @@ class TrainSamples:
         self.pictures = Originals([record.path for record in records], keep=keep)
         self.augmentation, self.size, self.low = augmentation, size, low
         self.low_epochs = int(low.share * epochs) if low is not None else 0
+        self.sample_bytes = 3 * max(size, low.size if low is not None else 0) ** 2
         self.begin_epoch(0)
 
     def __len__(self) -> int:
@@ -106,6 +108,7 @@ class ValSamples:
         self.labels = [record.label for record in records]
         crop = v2.Compose([v2.Resize(resize, antialias=True), v2.CenterCrop(size)])
         self.pictures = Pictures([record.path for record in records], crop, keep=keep)
+        self.sample_bytes = 3 * size**2
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,14 +119,15 @@ class ValSamples:
         return Sample(pixels, self.labels[index])
 
 
-def collate(samples: list[Sample]) -> Batch:
-    """Copy samples side by side."""
-    side = len(samples[0].pixels)
-    pixels = np.empty((len(samples), side, side, 3), np.uint8)
+def collate(samples: list[Sample], memory: Memory | None = None) -> Batch:
+    """Copy samples side by side; the pixels to the start of ``memory`` (N * S * S * 3 bytes at least) where given."""
+    count, side = len(samples), len(samples[0].pixels)
+    room = np.empty(count * side * side * 3, np.uint8) if memory is None else memory[: count * side * side * 3]
+    pixels = room.reshape(count, side, side, 3)
     for row, sample in zip(pixels, samples, strict=True):
         row[...] = sample.pixels
     colours = [sample.colour for sample in samples if sample.colour is not None]
-    assert len(colours) in (0, len(samples))
+    assert len(colours) in (0, count)
     return Batch(
         torch.from_numpy(pixels).permute(0, 3, 1, 2),
         torch.tensor([sample.label for sample in samples]),
