@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from core.errors import UserError
+
 
 @dataclass(frozen=True)
 class Schedule(ABC):
@@ -122,12 +124,66 @@ class Recipe:
     """Largest magnitude of each of the gradient's values."""
     drop_last: bool = True
     """Leave out an epoch's last batch where it is not whole."""
+    accumulate: int = 1
+    """Micro-batches whose gradients make one step, where a whole batch does not fit into memory. `batch_size` is that
+    of the step; each micro-batch is mixed, and normalised by its own batch statistics, on its own."""
+    lr_batch: int | None = None
+    """The batch size that the optimizer's learning rate is for: that of another batch size is in proportion (the linear
+    scaling rule, Goyal et al., arXiv 1706.02677, sec. 2.1). None: the learning rate as it is."""
+    ema_decay: float | None = None
+    """Decay of an exponential moving average of weights and buffers, one update a step; the average is what is
+    validated and saved. It starts from the weights after the first step, as torch's AveragedModel does. None: none."""
+    sync_batchnorm: bool = False
+    """Batch statistics over all processes of a data-parallel job (torch's SyncBatchNorm, GPUs only), instead of over
+    each process's images. Of no effect with one process."""
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"recipe: expected either epochs or steps; epochs={self.epochs}, steps={self.steps}")
         if self.batch_size < 1 or self.optimizer.lr <= 0 or (self.epochs or self.steps or 0) <= 0:
             raise ValueError("recipe: expected a batch size, a learning rate and a length above 0")
+        if self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(
+                f"recipe: expected a batch size that is a multiple of accumulate; batch_size={self.batch_size}, "
+                f"accumulate={self.accumulate}"
+            )
+        if self.lr_batch is not None and self.lr_batch < 1:
+            raise ValueError(f"recipe: expected lr_batch, a batch size, of 1 or more; it is {self.lr_batch}")
+        if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
+            raise ValueError(f"recipe: expected an ema_decay between 0 and 1; it is {self.ema_decay}")
+
+    def check(self, samples: int, ranks: int = 1) -> None:
+        """Refuse what does not fit the data or the machine.
+
+        Args:
+            samples: images of the training split. ranks: processes that share each batch.
+
+        Raises:
+            UserError: there is nothing to train on, no whole batch, or a batch that cannot be shared evenly.
+        """
+        if samples == 0:
+            raise UserError("nothing to train on: the training split has no samples")
+        if self.batch_size % (self.accumulate * ranks):
+            raise UserError(
+                f"recipe: expected a batch size that is a multiple of accumulate x processes = {self.accumulate} x "
+                f"{ranks}; batch_size={self.batch_size}"
+            )
+        if self.drop_last and samples < self.batch_size:
+            raise UserError(
+                f"recipe: the training split has {samples} samples, fewer than one batch of {self.batch_size}, and "
+                "drop_last leaves out a batch that is not whole; take a smaller batch_size, or drop_last=False"
+            )
+        rest = 0 if self.drop_last else samples % (self.batch_size // self.accumulate)
+        if rest % ranks:
+            raise UserError(
+                f"recipe: the last batch has {rest} of {samples} samples, which {ranks} processes cannot share evenly; "
+                "take drop_last=True"
+            )
+
+    @property
+    def base_lr(self) -> float:
+        """The learning rate before warm-up and schedule: the optimizer's, scaled by the linear rule where asked."""
+        return self.optimizer.lr * (1.0 if self.lr_batch is None else self.batch_size / self.lr_batch)
 
     def steps_per_epoch(self, samples: int) -> int:
         """Steps in one pass over `samples` samples."""
@@ -148,4 +204,4 @@ class Recipe:
         """The learning rate at a step (from 0): base x warm-up x schedule."""
         unit = float(self.steps_per_epoch(samples)) if self.steps is None else 1.0
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return self.optimizer.lr * warm * self.schedule.factor(step, self.total_steps(samples), unit)
+        return self.base_lr * warm * self.schedule.factor(step, self.total_steps(samples), unit)

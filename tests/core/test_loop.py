@@ -165,7 +165,7 @@ def test_the_scale_of_half_precisions_loss_goes_on(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_version_is_named(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "run", {"step": 3, "model": {}})
     atomic.write_json(tmp_path / "run/config.json", {"digest": "test"})
-    with pytest.raises(UserError, match=r"its checkpoint lacks due, history, log_size.*--force"):
+    with pytest.raises(UserError, match=r"its checkpoint lacks average, digest, due, history, log_size.*--force"):
         fit(tmp_path / "run", network())
 
 

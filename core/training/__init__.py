@@ -1,0 +1,1 @@
+"""The loop's parts; `core.loop` is what the stages call."""

@@ -1,0 +1,198 @@
+"""Rows trained side by side from one stream of batches, with the bits of each trained alone."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
+
+from core.errors import UserError
+from core.loader import Samples, train_batches
+from core.training.row import Fitted, Row
+from core.training.signals import Signals
+from core.training.trainee import Trainee
+
+_log = logging.getLogger(__name__)
+_MEMORY = 0.95  # share of what was before in the measured times
+
+
+@dataclass(frozen=True)
+class _MicroBatch:
+    data: Any
+    part: int
+    share: float
+    last: bool
+    waited: float
+
+
+class Together:
+    """Rows under way. They are at the same step but for those that resumed ahead of others, which wait."""
+
+    def __init__(self, rows: Sequence[Row], samples: Samples, collate: Callable[[list[Any]], Any]) -> None:
+        assert rows, "no rows"
+        self.samples, self.collate = samples, collate
+        for row in rows:
+            row.recipe.check(len(samples), row.job.fabric.world_size)
+        _refuse_different_streams(rows)
+        self.trainees = [Trainee(row, len(samples)) for row in rows]
+        self.first = self.trainees[0]
+        self.ranks = self.first.fabric.world_size
+        self.checkpoint_every = min(row.job.config.checkpoint_every for row in rows)
+        self.signals = Signals()
+        self.saved = time.monotonic()
+        self.waited = self.spent = 0.0  # seconds of late, the older the less
+
+    def run(self) -> list[Fitted]:
+        """Train every row from its checkpoint, or from the start, to its end."""
+        for trainee in self.trainees:
+            trainee.resume()
+        with self.signals:
+            self._validate()  # what a killed run did not come to
+            while active := self._active():
+                self._epoch(min(trainee.step for trainee in active))
+                self._validate()
+                self._save_if_asked()
+        return [trainee.finish() for trainee in self.trainees]
+
+    def _active(self) -> list[Trainee]:
+        return [trainee for trainee in self.trainees if not trainee.finished]
+
+    def _epoch(self, position: int) -> None:
+        """Train from a step to the end of its epoch; each row takes part from its own step on."""
+        for trainee in self._active():
+            trainee.model.train()
+        began = time.monotonic()
+        for batch in self._batches(position):
+            takers = [t for t in self._active() if t.step == position and not t.due]
+            for trainee, data in _handed_out(batch.data, takers):
+                with self._alone(trainee):
+                    trainee.train_on(data, batch.part, batch.share, batch.last)
+            self.waited += batch.waited
+            if batch.last:
+                position += 1
+                self.spent += time.monotonic() - began
+                self._after_step(position, takers)
+                self.waited, self.spent = _MEMORY * self.waited, _MEMORY * self.spent
+                began = time.monotonic()
+
+    def _batches(self, position: int) -> Iterator[_MicroBatch]:
+        """The micro-batches from a step to the end of its epoch, or of the longest row where that is before."""
+        recipe, first, job = self.first.recipe, self.first, self.first.row.job
+        epoch, begin = divmod(position, first.per_epoch)
+        end = min(first.per_epoch, max(trainee.total for trainee in self._active()) - epoch * first.per_epoch)
+        micro = recipe.batch_size // recipe.accumulate
+        steps = [first.images(step) for step in range(begin, end)]
+        parts = [(start, min(micro, images - start), images) for images in steps for start in range(0, images, micro)]
+        stream = train_batches(
+            self.samples,
+            self.collate,
+            seed=job.config.seed,
+            epoch=epoch,
+            batch_size=micro,
+            first=begin * recipe.accumulate,
+            count=len(parts),
+            workers=job.config.workers,
+            rank=job.fabric.global_rank,
+            ranks=self.ranks,
+        )
+        for start, size, images in parts:
+            began = time.monotonic()
+            data = next(stream)
+            waited = time.monotonic() - began
+            yield _MicroBatch(data, start // micro, size / images, start + size == images, waited)
+
+    def _after_step(self, position: int, takers: Sequence[Trainee]) -> None:
+        for trainee in takers:
+            if trainee.error is None:
+                trainee.show(self.waited / max(self.spent, 1e-9))
+        within = any(not trainee.due and not trainee.finished for trainee in takers) and position % self.first.per_epoch
+        if within and (self.ranks == 1 or self.first.looks_at(position)):
+            self._save_if_asked()
+
+    def _validate(self) -> None:
+        """Let rows say something of their epoch. All training is saved before: a kill meanwhile repeats none of it."""
+        if due := [trainee for trainee in self._active() if trainee.due]:
+            self._save(self._active())
+            self.signals.at_once = self.ranks == 1
+            self._stop_if(self._asked()[0])
+            for trainee in due:
+                if trainee.error is None:
+                    trainee.validate()
+            self.signals.at_once = False
+        self._save([trainee for trainee in self.trainees if trainee.finished and trainee.error is None])
+
+    def _save_if_asked(self) -> None:
+        stop, save = self._asked()
+        if stop or save:
+            self.signals.save = False
+            self._save(self._active())
+            self._stop_if(stop)
+
+    def _asked(self) -> tuple[bool, bool]:
+        """Whether to stop, and whether to save, as any of the processes was asked."""
+        save = self.signals.save or time.monotonic() - self.saved >= self.checkpoint_every
+        if self.ranks == 1:
+            return self.signals.stop, save
+        fabric = self.first.fabric
+        asked = torch.tensor([self.signals.stop, save], dtype=torch.int32, device=fabric.device)
+        stop_any, save_any = fabric.all_reduce(asked, reduce_op="max").tolist()
+        return bool(stop_any), bool(save_any)
+
+    def _save(self, trainees: Sequence[Trainee]) -> None:
+        self.saved = time.monotonic()
+        for trainee in trainees:
+            with self._alone(trainee):
+                trainee.save()
+
+    @staticmethod
+    def _stop_if(stop: bool) -> None:
+        if stop:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def _alone(self, trainee: Trainee) -> Iterator[None]:
+        """What is wrong with one of several rows stops that row alone."""
+        try:
+            yield
+        except UserError as error:
+            if len(self.trainees) == 1:
+                raise
+            trainee.error = error
+            _log.error("%s: stopped, the other rows go on: %s", trainee.run.folder, error)
+
+
+def _handed_out(batch: Any, takers: Sequence[Trainee]) -> Iterator[tuple[Trainee, Any]]:
+    """A batch on each row's device, moved there once; each row gets its own, since a loss may write into it."""
+    for device in dict.fromkeys(trainee.fabric.device for trainee in takers):
+        *others, last = [trainee for trainee in takers if trainee.fabric.device == device]
+        moved = last.fabric.to_device(batch)
+        for trainee in others:
+            yield trainee, apply_to_collection(moved, Tensor, torch.clone)
+        yield last, moved
+
+
+def _refuse_different_streams(rows: Sequence[Row]) -> None:
+    """UserError: rows that would not see the same batches."""
+    first, *others = [
+        {
+            "seed": row.job.config.seed,
+            "recipe.batch_size": row.recipe.batch_size,
+            "recipe.accumulate": row.recipe.accumulate,
+            "recipe.drop_last": row.recipe.drop_last,
+            "processes": row.job.fabric.world_size,
+        }
+        for row in rows
+    ]
+    for row, other in zip(rows[1:], others, strict=True):
+        if different := [
+            f"{name}: {first[name]} there, {other[name]} here" for name in first if first[name] != other[name]
+        ]:
+            raise UserError(
+                f"{row.job.run.folder} cannot be trained beside {rows[0].job.run.folder}: they would not see the same "
+                f"batches ({'; '.join(different)}). Train them apart"
+            )
