@@ -11,7 +11,7 @@ import errno
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
@@ -43,6 +43,8 @@ class Command(Generic[StageT]):
     """Runs a cell."""
     together: Callable[[Sequence[tuple[StageT, Job]]], Sequence[Outcome | UserError]] | None = None
     """Runs several cells side by side: for each what it found, or why it stopped. None: one config a call."""
+    check_together: Callable[[Mapping[str, StageT]], None] | None = None
+    """Refuses configs, by name, that cannot be run side by side, with a UserError."""
     several_processes: bool = False
     """Whether torchrun may start it: then `execute` runs in every process, and the first alone writes."""
     prog: str = ""
@@ -114,6 +116,8 @@ class Command(Generic[StageT]):
         folders = [cell.folder for cell in cells]
         if twice := {str(folder) for folder in folders if folders.count(folder) > 1}:
             raise UserError(f"expected each config once, several have the folder {', '.join(sorted(twice))}")
+        if len(cells) > 1 and self.check_together is not None:
+            self.check_together({cell.stem: cell.config for cell in cells})
         return cells
 
     def _in_several_processes(self, cells: list[Cell[StageT]], *, force: bool) -> int:

@@ -11,9 +11,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the pretraining cells; returns the exit code."""
     from core.command import Command
     from pretrain.stage import Pretrain
+    from pretrain.together import check, execute_together
     from pretrain.training import execute
 
-    return Command("pretrain", Pretrain, execute, several_processes=True).main(argv)
+    command = Command("pretrain", Pretrain, execute, execute_together, check, several_processes=True)
+    return command.main(argv)
 
 
 if __name__ == "__main__":

@@ -68,9 +68,14 @@ class Pretrain(Stage):
         if not all(value > 0.0 for value in self.std):
             raise UserError(f"std: expected standard deviations above 0, got {self.std}")
 
+    @property
+    def source(self) -> DataSet[ImageRecord]:
+        """Where the images are read: the data set's own files, or shards of them."""
+        return self.data
+
     def needs(self) -> tuple[Need, ...]:
         """Its data set's training and validation splits."""
-        return (Need(self.data, "train"), Need(self.data, "val"))
+        return (Need(self.source, "train"), Need(self.source, "val"))
 
     def images(self, count: Callable[[Need], int]) -> int:
         """Training images, plus the validation images of each validation."""

@@ -1,162 +1,131 @@
-"""One pretraining: data and network from a config, the loop, validation, what is saved.
+"""One pretraining: a network from a config, the loop, validation, what is saved.
 
 `batch -> mixing -> network -> soft-target loss -> step`; nothing here names a method. The last epoch's validation error
 is the result (a test set must not choose the epoch); the best one and its epoch, which the paper reports, stand beside.
-N validation images, K classes.
 """
 
 import dataclasses
-import json
-import logging
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from core import atomic, backbone
+from core import backbone
 from core.errors import UserError
-from core.images import normalize
-from core.loop import Fitted, fit, predict
+from core.loop import Fitted, Row, fit
 from core.seeding import derive
 from core.stage import Job, Metric, Outcome
 from eval.classification import topk_error
 from pretrain.objective import Objective
-from pretrain.samples import TrainSamples, ValSamples, collate
+from pretrain.samples import collate
+from pretrain.sets import Sets
 from pretrain.stage import Pretrain
-
-_log = logging.getLogger(__name__)
-_RANKED = 5  # classes kept of each validation image
-_PREDICTIONS, _LOGITS = "predictions.json", "logits.npy"
+from pretrain.validation import RANKED, Validation
 
 
 def execute(config: Pretrain, job: Job) -> Outcome:
-    """Train, validate, save backbone.safetensors, predictions.json and logits.npy."""
+    """Train, validate, save backbone.safetensors, predictions.json and logits.npy.
+
+    In a job of several processes each calls it; the first alone writes, and alone says what was found.
+
+    Raises:
+        UserError: a backbone is given, the data is missing, or the recipe or the network does not fit.
+    """
     if job.backbone is not None:
         raise UserError("pretrain starts from random weights and takes no --backbone")
-    trainer = Trainer(config, job)
-    fitted = trainer.train()
-    trainer.save()
-    return summarize(config, fitted, trainer.predictions(), trainer.model)
+    trainer = Trainer(config, job, Sets.read(config, job.root, job.fabric.world_size))
+    return trainer.finish(trainer.train())
+
+
+class EpochObjective(Objective):
+    """The objective, with its epochs' means as metrics.jsonl holds them."""
+
+    def epoch_numbers(self, means: dict[str, float]) -> dict[str, float]:
+        """The mean loss in nats and the top-1 error in percent, of an epoch's training as it was mixed.
+
+        The error is against the images' own labels: of mixed images it is no measure of what was learnt.
+        """
+        return {"train_loss": means["loss"], "train_top1_error": 100.0 * (1.0 - means["top1"])}
 
 
 class Trainer:
     """One pretraining under way."""
 
-    def __init__(self, config: Pretrain, job: Job) -> None:
-        """config: what to train. job: where, and on what device.
+    def __init__(self, config: Pretrain, job: Job, sets: Sets) -> None:
+        """config: what to train. job: where, and on what device. sets: its images.
 
         Raises:
-            UserError: too few images for a batch, or training_kwargs that change the network's tensors.
+            UserError: there is no such architecture, or training_kwargs change the network's tensors.
         """
-        self.config, self.job = config, job
-        classes = len(config.data.classes(job.root))
-        train = config.data.records(job.root, "train")
-        self.val_records = config.data.records(job.root, "val")
-        _refuse_too_few(config, len(train))
-        keep = config.cache_images
-        self.steps_per_epoch = config.recipe.steps_per_epoch(len(train))
-        self.epochs = config.recipe.total_steps(len(train)) / self.steps_per_epoch
-        self.train_samples = TrainSamples(
-            train, config.augmentation, config.image_size, keep=keep, low=config.low_resolution, epochs=self.epochs
-        )
-        self.val_samples = ValSamples(self.val_records, config.resize, config.image_size, keep=keep)
+        self.config, self.job, self.sets = config, job, sets
         self.spec = backbone.Spec(
-            config.architecture, classes, config.image_size, dict(config.kwargs), config.mean, config.std,
+            config.architecture, sets.classes, config.image_size, dict(config.kwargs), config.mean, config.std,
             source=f"pretrain, row {job.row}",
         )  # fmt: skip
-        self.objective = Objective(config.mixing, self.spec)
+        self.objective = EpochObjective(config.mixing, self.spec, config.label_smoothing)
+        self.validation = Validation(config, job, sets, self.spec)
         self.model = network(config, self.spec)
+
+    @property
+    def row(self) -> Row:
+        """This training for the loop."""
+        groups = [{"params": list(self.model.parameters())}]
+        return Row(self.job, self.model, self.objective, self.config.recipe, groups, self.after_epoch)
 
     def train(self) -> Fitted:
         """Fit; each epoch's validation goes into the history."""
+        row = self.row
         return fit(
-            self.job,
-            self.model,
-            samples=self.train_samples,
+            row.job,
+            row.model,
+            samples=self.sets.train,
             collate=collate,
-            loss=self.objective,
-            recipe=self.config.recipe,
-            parameters=[{"params": list(self.model.parameters())}],
-            after_epoch=self.after_epoch,
+            loss=row.loss,
+            recipe=row.recipe,
+            parameters=row.parameters,
+            after_epoch=row.after_epoch,
         )
 
     def after_epoch(self, epoch: int, model: nn.Module) -> dict[str, float]:
-        """Validate where it is due; `epoch` counts from 1. The last epoch's ranks become predictions.json."""
-        last = epoch >= self.epochs
+        """Validate where it is due; `epoch` counts from 1."""
+        last = epoch >= self.sets.epochs
         if epoch % self.config.validate_every and not last:
             return {}
-        topk = self.rank(model)
-        labels = [record.label for record in self.val_records]
-        if last:
-            ids = [record.id for record in self.val_records]
-            atomic.write_json(self.job.run.path(_PREDICTIONS), {"ids": ids, "labels": labels, "topk": topk})
-        errors = {f"top{k}_error": topk_error(topk, labels, k) for k in (1, min(_RANKED, len(topk[0])))}
-        _log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.2f} %" for name, value in errors.items()))
-        return errors
+        return self.validation(model, epoch, last=last)
 
-    def rank(self, model: nn.Module) -> list[list[int]]:
-        """The most probable classes of each validation image, best first."""
-
-        def step(network: nn.Module, batch: tuple[Tensor, Tensor]) -> list[list[int]]:
-            with self.job.fabric.autocast():
-                logits: Tensor = network(normalize(batch[0], self.spec.mean, self.spec.std))
-            return logits.topk(min(_RANKED, logits.shape[1])).indices.tolist()
-
-        return predict(
-            self.job, model, samples=self.val_samples, collate=collate, batch_size=self.config.recipe.batch_size,
-            step=step, phase="validate",
-        )  # fmt: skip
-
-    def save(self) -> None:
-        """Write the backbone."""
+    def finish(self, fitted: Fitted) -> Outcome:
+        """Write the backbone, and say what was found."""
+        if not self.job.fabric.is_global_zero:
+            return Outcome({})
         backbone.save(self.job.run.path("backbone.safetensors"), self.model, self.spec)
-
-    def predictions(self) -> dict[str, Any]:
-        """The final weights' ranks, as the last epoch's validation saved them, in this process or a killed one."""
-        values = json.loads(self.job.run.path(_PREDICTIONS).read_text())
-        assert isinstance(values, dict)
-        return values
+        return summarize(self.config, fitted, self.validation.saved(), self.model)
 
 
 def network(config: Pretrain, spec: backbone.Spec) -> nn.Module:
     """The network to train, with the weights that the seed gives; channels-last.
 
-    `training_kwargs` are for the training alone, so the plain network of the header must have the same tensors: told
-    now, not after the last epoch.
+    `training_kwargs` are for the training alone, so the plain network of the header must have the same tensors.
+    UserError: it has not, which is told now and not after the last epoch.
     """
     torch.manual_seed(derive(config.seed, "weights"))
-    model = backbone.build(_with(spec, config.training_kwargs))
+    model = backbone.build(dataclasses.replace(spec, kwargs={**spec.kwargs, **config.training_kwargs}))
     if config.training_kwargs:
         with torch.random.fork_rng(devices=[]):
             plain = backbone.build(spec)
-        own, bare = ({n: t.shape for n, t in m.state_dict().items()} for m in (model, plain))
-        if own != bare:
-            changed = sorted(name for name in {*own, *bare} if own.get(name) != bare.get(name))
+        own, bare = ({name: x.shape for name, x in net.state_dict().items()} for net in (model, plain))
+        if changed := sorted(name for name in {*own, *bare} if own.get(name) != bare.get(name)):
             raise UserError(
                 f"training_kwargs {config.training_kwargs}: expected the tensors of {spec.architecture} with "
-                f"{spec.kwargs}; {len(changed)} differ ({', '.join(changed[:3])}). Put these into kwargs"
+                f"{spec.kwargs}; {len(changed)} differ ({', '.join(changed[:3])}). Put these arguments into kwargs"
             )
     return model.to(memory_format=torch.channels_last)
-
-
-def _with(spec: backbone.Spec, kwargs: dict[str, Any]) -> backbone.Spec:
-    return dataclasses.replace(spec, kwargs={**spec.kwargs, **kwargs})
-
-
-def _refuse_too_few(config: Pretrain, images: int) -> None:
-    recipe = config.recipe
-    if recipe.drop_last and images < recipe.batch_size:
-        raise UserError(
-            f"{config.data.name}, split 'train': {images} images, expected at least one whole batch of "
-            f"{recipe.batch_size}; --recipe.batch-size {images} or less, or --recipe.drop-last False"
-        )
 
 
 def summarize(config: Pretrain, fitted: Fitted, predictions: dict[str, Any], model: nn.Module) -> Outcome:
     """The last epoch's errors as the result, the best validation's beside them."""
     topk, labels = predictions["topk"], predictions["labels"]
     top1 = topk_error(topk, labels, 1)
-    top5 = topk_error(topk, labels, _RANKED) if len(topk[0]) >= _RANKED else None
+    top5 = topk_error(topk, labels, RANKED) if len(topk[0]) >= RANKED else None
     last = {"epoch": len(fitted.history), "top1_error": top1}
     validated = [entry for entry in fitted.history if "top1_error" in entry]
     best = min([*validated, last], key=lambda entry: entry["top1_error"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,62 +16,32 @@ from core.data.records import Need
 from core.errors import UserError
 from core.loop import Fitted
 from core.recipe import SGD, Recipe
-from core.stage import Job
 from pretrain.__main__ import main
-from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.mixup import Mixup
 from pretrain.mixing.none import NoMixing
+from pretrain.samples import Batch
+from pretrain.sets import Sets
 from pretrain.stage import Pretrain
 from pretrain.training import Trainer, execute, summarize
-from tests.core.networks import TINY, job
+from pretrain.validation import Validation
+from tests.core.networks import job
 from tests.data import layouts
-
-CONFIG = """
-from core.data.imagenet import ImageNet
-from core.recipe import SGD, Recipe
-from pretrain.augmentation import RandomResizedCrop
-from pretrain.mixing.cutmix import CutMix
-from pretrain.stage import Pretrain
-config = Pretrain(
-    data=ImageNet(), augmentation=RandomResizedCrop(), mixing=CutMix(),
-    architecture="timm:resnet18", kwargs={"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16], "stem_width": 8},
-    recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, epochs=2), image_size=32, resize=36, device="cpu",
-)
-"""
+from tests.pretrain.tiny import CONFIG, images, job_of
+from tests.pretrain.tiny import config as tiny
+from tests.pretrain.tiny import trainer as trainer_of
 
 FROZEN = [1.88656, 2.18359, 1.97717, 1.45779, 1.76855, 2.01212]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    classes = {f"n0000000{c}": 2 for c in range(6)}
-    layouts.imagenet(tmp_path, {"train": classes, "val": dict.fromkeys(classes, 1)})
-    return tmp_path
-
-
-def _config(**changes: Any) -> Pretrain:
-    values: dict[str, Any] = {
-        "data": ImageNet(),
-        "augmentation": RandomResizedCrop(),
-        "mixing": CutMix(),
-        "architecture": "timm:resnet18",
-        "kwargs": TINY,
-        "recipe": Recipe(optimizer=SGD(lr=0.1), batch_size=4, epochs=3),
-        "image_size": 32,
-        "resize": 36,
-        "device": "cpu",
-    }
-    return Pretrain(**{**values, **changes})
-
-
-def _job(root: Path, config: Pretrain, name: str = "run") -> Job:
-    return replace(job(root / name), root=root, config=config)
+    return images(tmp_path)
 
 
 def test_trains_saves_and_reports_the_last_epoch(root: Path) -> None:
-    config = _config()
-    outcome = execute(config, _job(root, config))
+    config = tiny()
+    outcome = execute(config, job_of(root, config))
     loaded = backbone.load(root / "run")
     assert (loaded.spec.num_classes, loaded.spec.input_size) == (6, 32)
     saved = json.loads((root / "run/predictions.json").read_text())
@@ -90,7 +61,7 @@ def test_trains_saves_and_reports_the_last_epoch(root: Path) -> None:
 def test_the_last_epoch_is_the_result_and_the_best_stands_beside() -> None:
     history = [{"epoch": 1, "top1_error": 30.0}, {"epoch": 2, "top1_error": 10.0}, {"epoch": 3, "top1_error": 50.0}]
     predictions = {"labels": [0, 1], "topk": [[0, 1, 2, 3, 4], [0, 2, 3, 4, 5]]}
-    outcome = summarize(_config(), Fitted(9, history), predictions, torch.nn.Linear(2, 3))
+    outcome = summarize(tiny(), Fitted(9, history), predictions, torch.nn.Linear(2, 3))
     assert outcome.metrics["top1_error"].value == 50.0
     assert outcome.metrics["top5_error"].value == 50.0
     assert (outcome.more["best_top1_error"], outcome.more["best_epoch"]) == (10.0, 2)
@@ -101,44 +72,44 @@ def test_the_last_epoch_is_validated_once_and_survives_a_kill_after_it(
 ) -> None:
     """Killed between the last validation and the result, the run that goes on validates nothing."""
     passes: list[str] = []
-    plain_rank = Trainer.rank
+    plain_predict = Validation.predict
 
-    def counted(self: Trainer, model: torch.nn.Module) -> list[list[int]]:
+    def counted(self: Validation, *args: Any, **kwargs: Any) -> Any:
         passes.append(self.job.run.folder.name)
-        return plain_rank(self, model)
+        return plain_predict(self, *args, **kwargs)
 
-    monkeypatch.setattr(Trainer, "rank", counted)
-    config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=5))  # 3 steps an epoch: cut short
-    straight = execute(config, _job(root, config, "straight"))
+    monkeypatch.setattr(Validation, "predict", counted)
+    config = tiny(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=5))  # 3 steps an epoch: cut short
+    straight = execute(config, job_of(root, config, "straight"))
     assert passes == ["straight"] * 2
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "save", _interrupt)
+        patch.setattr(Trainer, "finish", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            execute(config, _job(root, config, "killed"))
-    assert execute(config, _job(root, config, "killed")) == straight
+            execute(config, job_of(root, config, "killed"))
+    assert execute(config, job_of(root, config, "killed")) == straight
     assert passes == ["straight"] * 2 + ["killed"] * 2
     assert straight.more["best_epoch"] in (1, 2)
 
 
-def _interrupt(_: Trainer) -> None:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
 def test_same_seed_same_bits_whatever_is_kept_in_memory(root: Path) -> None:
     weights = []
     for name, changes in (("a", {}), ("b", {"cache_images": True}), ("c", {"seed": 1})):
-        config = _config(**changes)
-        execute(config, _job(root, config, name))
+        config = tiny(**changes)
+        execute(config, job_of(root, config, name))
         weights.append(backbone.load(root / name).model.state_dict()["fc.weight"])
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-    assert digest(plain(_config(), hashed_only=True)) == digest(plain(_config(cache_images=True), hashed_only=True))
+    assert digest(plain(tiny(), hashed_only=True)) == digest(plain(tiny(cache_images=True), hashed_only=True))
 
 
 @pytest.mark.parametrize("mixing", [CutMix(), Mixup(), NoMixing()])
 def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
-    config = _config(mixing=mixing)
-    trainer = Trainer(config, _job(root, config))
+    config = tiny(mixing=mixing)
+    trainer = trainer_of(root, config)
     pixels, labels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.tensor([0, 1, 2, 3])
     seen = []
 
@@ -160,8 +131,8 @@ def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
 
 def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, order, augmentation, mixing and schedule together: a refactoring must not move these numbers."""
-    config = _config(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=6))
-    trainer, losses = Trainer(config, _job(root, config)), []
+    config = tiny(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=4, steps=6))
+    trainer, losses = trainer_of(root, config), []
     plain_loss = trainer.objective
 
     def recorded(model: Any, batch: Any, generator: torch.Generator) -> Any:
@@ -175,8 +146,8 @@ def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_validates_when_due_and_at_the_end(root: Path) -> None:
-    config = _config(validate_every=2)
-    fitted = Trainer(config, _job(root, config)).train()
+    config = tiny(validate_every=2)
+    fitted = trainer_of(root, config).train()
     assert [entry["epoch"] for entry in fitted.history if "top1_error" in entry] == [2, 3]
     counts = {"train": 12, "val": 6}
     assert config.images(lambda need: counts[need.split]) == 9 * 4 + 2 * 6
@@ -185,20 +156,30 @@ def test_validates_when_due_and_at_the_end(root: Path) -> None:
 
 def test_a_best_epoch_is_there_where_only_the_end_was_validated() -> None:
     predictions = {"labels": [0, 1], "topk": [[0, 1, 2, 3, 4], [0, 2, 3, 4, 5]]}
-    outcome = summarize(_config(), Fitted(3, [{"epoch": 1}]), predictions, torch.nn.Linear(2, 3))
+    outcome = summarize(tiny(), Fitted(3, [{"epoch": 1}]), predictions, torch.nn.Linear(2, 3))
     assert (outcome.more["best_top1_error"], outcome.more["best_epoch"]) == (50.0, 1)
 
 
 def test_takes_no_backbone(root: Path) -> None:
-    config = _config()
+    config = tiny()
     with pytest.raises(UserError, match="--backbone"):
-        execute(config, replace(_job(root, config), backbone="timm:resnet50"))
+        execute(config, replace(job_of(root, config), backbone="timm:resnet50"))
 
 
-@pytest.mark.parametrize("bad", [{"validate_every": 0}, {"image_size": 40}, {"image_size": 0}])
-def test_impossible_fields_are_refused(bad: dict[str, int]) -> None:
-    with pytest.raises(UserError, match="image_size"):
-        _config(**bad)
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({"validate_every": 0}, "image_size"),
+        ({"image_size": 40}, "image_size"),
+        ({"image_size": 0}, "image_size"),
+        ({"label_smoothing": 1.0}, "label_smoothing: expected a share"),
+        ({"label_smoothing": -0.1}, "label_smoothing: expected a share"),
+        ({"std": (0.2, 0.0, 0.2)}, "std: expected"),
+    ],
+)
+def test_impossible_fields_are_refused(bad: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        tiny(**bad)
 
 
 def test_the_command_runs_skips_and_refuses(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -252,3 +233,85 @@ def test_real_imagenet_images_go_through(real_data: Path, tmp_path: Path) -> Non
     outcome = execute(config, here)
     assert 0 < (outcome.metrics["top1_error"].value or 0) <= 100
     assert backbone.load(tmp_path / "run").spec.num_classes == 10
+
+
+def test_logits_are_kept_and_rank_as_the_predictions(root: Path) -> None:
+    config = tiny(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.3))
+    execute(config, job_of(root, config))
+    logits = np.load(root / "run/logits.npy", allow_pickle=False)
+    saved = json.loads((root / "run/predictions.json").read_text())
+    assert (logits.shape, logits.dtype) == ((6, 6), np.float16)
+    loaded = backbone.load(root / "run")
+    assert (loaded.spec.mean, loaded.spec.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
+    crops = Sets.read(config, root).val
+    pixels = torch.stack([torch.from_numpy(crops.sample(i).pixels.copy()) for i in range(6)]).permute(0, 3, 1, 2)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
+    expected = loaded.model.eval()((pixels / 255 - mean) / std).detach()
+    assert np.abs(logits - expected.numpy()).max() < 2e-3
+    assert [ranks[0] for ranks in saved["topk"]] == expected.argmax(1).tolist()
+    silent = tiny(save_logits=False)
+    execute(silent, job_of(root, silent, "silent"))
+    assert not (root / "silent/logits.npy").exists()
+    assert digest(plain(silent, hashed_only=True)) == digest(plain(tiny(), hashed_only=True))
+
+
+def test_every_epoch_has_a_line_of_training_and_validation_errors(root: Path) -> None:
+    config = tiny(mixing=NoMixing())
+    trainer = trainer_of(root, config)
+    seen: list[tuple[float, float]] = []
+    plain_loss = trainer.objective
+
+    class Recorded:
+        """The objective, and what it said of each step."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(plain_loss, name)
+
+        def __call__(self, *args: Any) -> Any:
+            value, numbers = plain_loss(*args)
+            seen.append((float(value.detach()), float(numbers["top1"])))
+            return value, numbers
+
+    trainer.objective = Recorded()  # type: ignore[assignment]
+    trainer.train()
+    lines = [json.loads(line) for line in (root / "run/metrics.jsonl").read_text().splitlines()]
+    epochs = [line for line in lines if "epoch" in line]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    for i, line in enumerate(epochs):
+        losses, shares = zip(*seen[3 * i : 3 * i + 3], strict=True)
+        assert line["train_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+        assert line["train_top1_error"] == pytest.approx(100 * (1 - np.mean(shares)), abs=1e-4)
+        assert {"top1_error", "top5_error"} <= line.keys()
+
+
+def test_label_smoothing_is_part_of_the_loss(root: Path) -> None:
+    config = tiny(mixing=NoMixing(), label_smoothing=0.1)
+    trainer = trainer_of(root, config)
+    pixels, labels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.tensor([0, 1, 2, 3])
+    trainer.model.eval()
+    loss, _ = trainer.objective(trainer.model, Batch(pixels, labels, None), torch.Generator().manual_seed(2))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
+    logits = trainer.model((pixels / 255 - mean) / std)
+    expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
+def test_what_regularises_the_training_alone_does_not_travel(root: Path) -> None:
+    config = tiny(training_kwargs={"drop_path_rate": 0.5})
+    trainer = trainer_of(root, config)
+    assert any(getattr(module, "drop_prob", 0.0) for module in trainer.model.modules())
+    assert trainer.spec.kwargs == config.kwargs
+    same = trainer_of(root, tiny(), "plain").model.state_dict()
+    assert all(torch.equal(tensor, same[name]) for name, tensor in trainer.model.state_dict().items())
+    wider = tiny(training_kwargs={"channels": [8, 8, 16, 24]})
+    with pytest.raises(UserError, match=r"training_kwargs \{'channels': \[8, 8, 16, 24\]\}: expected the tensors"):
+        trainer_of(root, wider, "wider")
+    assert digest(plain(config, hashed_only=True)) != digest(plain(tiny(), hashed_only=True))
+
+
+def test_fewer_images_than_a_batch_are_refused(root: Path) -> None:
+    config = tiny(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=3))
+    with pytest.raises(UserError, match="12 samples, fewer than one batch of 64"):
+        execute(config, job_of(root, config))
+    whole = tiny(recipe=Recipe(optimizer=SGD(lr=0.1), batch_size=64, epochs=1, drop_last=False))
+    assert execute(whole, job_of(root, whole)).more["steps"] == 1
