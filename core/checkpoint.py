@@ -1,7 +1,12 @@
-"""checkpoint.pt: what a killed run needs to go on with the same bits (`core.loop` says when). The last two are kept."""
+"""checkpoint.pt: what a killed run needs to go on with the same bits (`core.loop` says when). The last two are kept.
+
+A checkpoint is torch's own format, a zip archive whose records carry checksums. torch does not look at these when it
+reads, so that a flipped bit would pass into the weights; here they are compared first.
+"""
 
 import logging
 import pickle
+import zipfile
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -56,10 +61,18 @@ def load(folder: Path) -> dict[str, Any] | None:
         if not path.is_file():
             continue
         try:
+            _verify(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
             _log.warning("%s cannot be read and is passed over: %s", path, error)
             continue
         assert isinstance(state, dict)
         return state
     return None
+
+
+def _verify(path: Path) -> None:
+    """ValueError or BadZipFile: the file is not what was written."""
+    with zipfile.ZipFile(path) as archive:
+        if (broken := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of its record {broken} does not agree")

@@ -7,8 +7,12 @@ batch; only the pixels that are really mixed in travel.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def _only_mine(x: Tensor) -> Tensor:
@@ -60,6 +64,17 @@ def one_process() -> Peers:
     return Peers()
 
 
+def of(fabric: "Fabric") -> Peers:
+    """The processes of a launched Fabric."""
+    if fabric.world_size == 1:
+        return one_process()
+
+    def gather(x: Tensor) -> Tensor:
+        return cast("Tensor", fabric.all_gather(x, sync_grads=x.requires_grad))
+
+    return Peers(fabric.global_rank, fabric.world_size, gather)
+
+
 def take(rows: Tensor, partner: Tensor) -> Tensor:
     """`rows[partner]`: what `Peers.pick` is in one process."""
     return one_process().pick(rows, partner)
@@ -67,4 +82,4 @@ def take(rows: Tensor, partner: Tensor) -> Tensor:
 
 Pick = Callable[[Tensor, Tensor], Tensor]
 """(rows [n, ...], partner [N]) -> the partners' rows [n, ...], as `Peers.pick`."""
-__all__ = ["Peers", "Pick", "one_process", "take"]
+__all__ = ["Peers", "Pick", "of", "one_process", "take"]

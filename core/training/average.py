@@ -17,7 +17,7 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = model
-        self._average = get_ema_multi_avg_fn(decay)
+        self._average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.tensors: dict[str, Tensor] = {}
         """By name in the model's state_dict; empty before the first step."""
 

@@ -3,16 +3,16 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from core.errors import UserError
-from core.loader import Samples, train_batches
+from core.loader import Samples, on_device, train_stream
 from core.training.row import Fitted, Row
 from core.training.signals import Signals
 from core.training.trainee import Trainee
@@ -45,6 +45,8 @@ class Together:
         self.checkpoint_every = min(row.job.config.checkpoint_every for row in rows)
         self.signals = Signals()
         self.saved = time.monotonic()
+        self.position = 0
+        """The step that comes, of the whole training."""
         self.waited = self.spent = 0.0  # seconds of late, the older the less
 
     def run(self) -> list[Fitted]:
@@ -53,66 +55,79 @@ class Together:
             trainee.resume()
         with self.signals:
             self._validate()  # what a killed run did not come to
-            while active := self._active():
-                self._epoch(min(trainee.step for trainee in active))
-                self._validate()
-                self._save_if_asked()
+            if active := self._active():
+                self.position = min(trainee.step for trainee in active)
+                with contextlib.closing(self._batches()) as batches:
+                    while self._active():
+                        self._epoch(batches)
+                        self._validate()
+                        self._save_if_asked()
         return [trainee.finish() for trainee in self.trainees]
 
     def _active(self) -> list[Trainee]:
         return [trainee for trainee in self.trainees if not trainee.finished]
 
-    def _epoch(self, position: int) -> None:
-        """Train from a step to the end of its epoch; each row takes part from its own step on."""
+    def _epoch(self, batches: Iterator[_MicroBatch]) -> None:
+        """Train to the end of the epoch, or of a row; each row takes part from its own step on."""
         for trainee in self._active():
             trainee.model.train()
         began = time.monotonic()
-        for batch in self._batches(position):
-            takers = [t for t in self._active() if t.step == position and not t.due]
+        for batch in batches:
+            takers = [trainee for trainee in self._active() if trainee.step == self.position]
             for trainee, data in _handed_out(batch.data, takers):
                 with self._alone(trainee):
                     trainee.train_on(data, batch.part, batch.share, batch.last)
             self.waited += batch.waited
             if batch.last:
-                position += 1
+                self.position += 1
                 self.spent += time.monotonic() - began
-                self._after_step(position, takers)
+                if self._after_step(takers):
+                    return
                 self.waited, self.spent = _MEMORY * self.waited, _MEMORY * self.spent
                 began = time.monotonic()
 
-    def _batches(self, position: int) -> Iterator[_MicroBatch]:
-        """The micro-batches from a step to the end of its epoch, or of the longest row where that is before."""
+    def _batches(self) -> Generator[_MicroBatch, None, None]:
+        """The micro-batches from the first row's step to the end of the longest row."""
         recipe, first, job = self.first.recipe, self.first, self.first.row.job
-        epoch, begin = divmod(position, first.per_epoch)
-        end = min(first.per_epoch, max(trainee.total for trainee in self._active()) - epoch * first.per_epoch)
         micro = recipe.batch_size // recipe.accumulate
-        steps = [first.images(step) for step in range(begin, end)]
-        parts = [(start, min(micro, images - start), images) for images in steps for start in range(0, images, micro)]
-        stream = train_batches(
+        an_epoch = sum(-(-first.images(step) // micro) for step in range(first.per_epoch))
+        total = max(trainee.total for trainee in self._active())
+
+        def before(step: int) -> int:
+            """Micro-batches before a step."""
+            return step // first.per_epoch * an_epoch + step % first.per_epoch * recipe.accumulate
+
+        stream = train_stream(
             self.samples,
             self.collate,
             seed=job.config.seed,
-            epoch=epoch,
             batch_size=micro,
-            first=begin * recipe.accumulate,
-            count=len(parts),
+            steps_per_epoch=an_epoch,
+            first=before(self.position),
+            last=before(total),
             workers=job.config.workers,
             rank=job.fabric.global_rank,
             ranks=self.ranks,
         )
-        for start, size, images in parts:
-            began = time.monotonic()
-            data = next(stream)
-            waited = time.monotonic() - began
-            yield _MicroBatch(data, start // micro, size / images, start + size == images, waited)
+        moved = on_device(stream, job.fabric.device)
+        for images in map(first.images, range(self.position, total)):
+            for start in range(0, images, micro):
+                size = min(micro, images - start)
+                began = time.monotonic()
+                data = next(moved)
+                waited = time.monotonic() - began
+                yield _MicroBatch(data, start // micro, size / images, start + size == images, waited)
 
-    def _after_step(self, position: int, takers: Sequence[Trainee]) -> None:
+    def _after_step(self, takers: Sequence[Trainee]) -> bool:
+        """Show how far the rows are, save where it is time; whether an epoch or a row is at its end."""
         for trainee in takers:
             if trainee.error is None:
                 trainee.show(self.waited / max(self.spent, 1e-9))
-        within = any(not trainee.due and not trainee.finished for trainee in takers) and position % self.first.per_epoch
-        if within and (self.ranks == 1 or self.first.looks_at(position)):
+        if self.position % self.first.per_epoch == 0 or any(trainee.due or trainee.finished for trainee in takers):
+            return True
+        if self.ranks == 1 or self.first.looks_at(self.position):
             self._save_if_asked()
+        return False
 
     def _validate(self) -> None:
         """Let rows say something of their epoch. All training is saved before: a kill meanwhile repeats none of it."""
@@ -140,8 +155,8 @@ class Together:
             return self.signals.stop, save
         fabric = self.first.fabric
         asked = torch.tensor([self.signals.stop, save], dtype=torch.int32, device=fabric.device)
-        stop_any, save_any = fabric.all_reduce(asked, reduce_op="max").tolist()
-        return bool(stop_any), bool(save_any)
+        stop, save = cast("Tensor", fabric.all_reduce(asked, reduce_op="max")).tolist()
+        return bool(stop), bool(save)
 
     def _save(self, trainees: Sequence[Trainee]) -> None:
         self.saved = time.monotonic()

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +31,12 @@ class Trainee:
         if self.recipe.sync_batchnorm and self.fabric.world_size > 1:
             _synchronise(row.model, self.fabric.device)
         groups = [{"lr_scale": 1.0, **group} for group in row.parameters]
-        forward = torch.compile(row.model) if row.job.config.compile else row.model
+        forward = cast("nn.Module", torch.compile(row.model)) if row.job.config.compile else row.model
         self.model, self.optimizer = self.fabric.setup(forward, self.recipe.optimizer.build(groups))
         self.average = None if self.recipe.ema_decay is None else Average(row.model, self.recipe.ema_decay)
+        loss: object = row.loss
+        self.step_aware = loss if isinstance(loss, StepAware) else None
+        self.epoch_numbers = loss.epoch_numbers if isinstance(loss, EpochNumbers) else _of_training
         self.total = self.recipe.total_steps(samples)
         self.per_epoch = self.recipe.steps_per_epoch(samples)
         self.look_every = _LOOK_EVERY_CUDA if self.fabric.device.type == "cuda" else 1
@@ -87,8 +90,8 @@ class Trainee:
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr * group["lr_scale"]
         self._generator.manual_seed(derive(self.seed, "mixing", self.step))
-        if isinstance(self.row.loss, StepAware):
-            self.row.loss.begin_step(self.step, self.total)
+        if self.step_aware is not None:
+            self.step_aware.begin_step(self.step, self.total)
 
     def _add(self, value: Tensor, numbers: dict[str, Tensor], share: float) -> None:
         parts = {name: number.detach() * share for name, number in numbers.items()}
@@ -140,7 +143,7 @@ class Trainee:
         device = self.fabric.device
         stacked = torch.stack([tensor.reshape(()).to(device, torch.float32, non_blocking=True) for tensor in tensors])
         if self.fabric.world_size > 1:
-            stacked = self.fabric.all_reduce(stacked, reduce_op="mean")
+            stacked = cast("Tensor", self.fabric.all_reduce(stacked, reduce_op="mean"))
         return [float(value) for value in stacked.tolist()]
 
     def _take_in(self, step: int, numbers: dict[str, float]) -> None:
@@ -160,10 +163,8 @@ class Trainee:
         if self.fabric.global_rank != 0:
             return
         batch = min(self.recipe.batch_size, self.samples)
-        self.run.progress(
-            done=self.step * batch, total=self.total * batch, phase="train",
-            **{"loss": self.shown, "data_wait": data_wait, **self.numbers},
-        )  # fmt: skip
+        values: dict[str, Any] = {"loss": self.shown, "data_wait": data_wait, **self.numbers}
+        self.run.progress(done=self.step * batch, total=self.total * batch, phase="train", **values)
         if self.step % _LOG_EVERY == 0 or self.step == self.total:
             self.run.log(step=self.step, lr=self._lr, loss=self.shown, **self.numbers)
 
@@ -181,10 +182,8 @@ class Trainee:
                 said = self.row.after_epoch(epoch, self.row.model)
         images = self.sums.pop("images")
         means = {name: total / images for name, total in self.sums.items()}
-        told = isinstance(self.row.loss, EpochNumbers)
-        trained = self.row.loss.epoch_numbers(means) if told else {f"train_{n}": value for n, value in means.items()}
         self.sums = {}
-        self.history.append({"epoch": epoch, **trained, **said})
+        self.history.append({"epoch": epoch, **self.epoch_numbers(means), **said})
         if self.fabric.global_rank == 0:
             self.run.log(step=self.step, **self.history[-1])
         self.due = False
@@ -277,4 +276,8 @@ def _synchronise(model: nn.Module, device: torch.device) -> None:
     """BatchNorm over all processes, in place."""
     if device.type != "cuda":
         raise UserError(f"recipe: sync_batchnorm needs GPUs; this runs on {device.type}. Take sync_batchnorm=False")
-    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+
+
+def _of_training(means: dict[str, float]) -> dict[str, float]:
+    return {f"train_{name}": value for name, value in means.items()}
