@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from core.data.archives import read_tar, stamp
 from core.data.pickles import read_pickle
 from core.data.pictures import Decoded, Picture, Stored
+from core.data.published import Published, say_if_subset
 from core.data.records import DataError, DataSet, ImageRecord
 
 _SIDE = 32
@@ -101,8 +102,8 @@ class _Cifar(DataSet[ImageRecord]):
     """What both have in common. `id` is "<batch file>/<row>_<name>", the name that the set gives the image."""
 
     official: ClassVar[dict[str, int]] = {"train": 50_000, "val": 10_000, "test": 10_000}
-    inside: ClassVar[str]
-    """The folder in the archive."""
+    published_as: ClassVar[Published]
+    """The archive, with the MD5 that the set's page states, and its files'."""
     batches: ClassVar[dict[str, tuple[str, ...]]]
     """The batch files of each split."""
     meta: ClassVar[tuple[str, str]]
@@ -119,7 +120,7 @@ class _Cifar(DataSet[ImageRecord]):
         """Class names, as the set spells them: "aquarium_fish"."""
         file, key = self.meta
         batch = self._batch(Path(root), file)
-        if not (batch.file.is_file()):
+        if not batch.file.is_file():
             raise DataError(f"{self.name}: file {batch.file} does not exist.\n{self._expected(Path(root))}")
         names = batch.load().get(key)
         if not isinstance(names, list) or not names or not all(isinstance(name, bytes | str) for name in names):
@@ -151,6 +152,7 @@ class _Cifar(DataSet[ImageRecord]):
             ]
         if not records:
             raise DataError(f"{batch.where}: split {split!r} has no image")
+        say_if_subset(self.name, split, root, len(records), self.official[split])
         return tuple(records)
 
     def _batch(self, root: Path, file: str) -> Batch:
@@ -158,9 +160,9 @@ class _Cifar(DataSet[ImageRecord]):
             path = root / self.folder / file
             return _cached(path, (), file, self.labels, stamp(path) if path.is_file() else (0, 0))
         files = sorted({name for names in self.batches.values() for name in names} | {self.meta[0]})
-        members = tuple(f"{self.inside}/{name}" for name in files)
+        members = tuple(f"{self.published_as.folder}/{name}" for name in files)
         path = root / self.archive
-        return _cached(path, members, f"{self.inside}/{file}", self.labels, stamp(path))
+        return _cached(path, members, f"{self.published_as.folder}/{file}", self.labels, stamp(path))
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,25 @@ class CIFAR100(_Cifar):
 cifar-100-python/{train,test,meta}   the python version, unpacked
 or cifar-100-python.tar.gz           as it is downloaded: python -m core.data.download cifar100 --data-root DIR
 """
-    inside: ClassVar[str] = "cifar-100-python"
+    published_as: ClassVar[Published] = Published(
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        "cifar-100-python.tar.gz",
+        "eb9058c3a382ffc7106e4002c42a8d85",
+        "cifar-100-python",
+        {
+            "train": "16019d7e3df5f24257cddd939b257f8d",
+            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+            "meta": "7973b15100ade9c7d40fb424638fde48",
+        },
+    )
     batches: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "val": ("test",), "test": ("test",)}
     meta: ClassVar[tuple[str, str]] = ("meta", "fine_label_names")
     labels: ClassVar[str] = "fine_labels"
 
     folder: str = "cifar-100-python"
+    """The folder of the batch files, below the data root."""
     archive: str = "cifar-100-python.tar.gz"
+    """The archive that is read where there is no such folder."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +204,21 @@ class CIFAR10(_Cifar):
 cifar-10-batches-py/{data_batch_1, ..., data_batch_5, test_batch, batches.meta}   the python version, unpacked
 or cifar-10-python.tar.gz   as it is downloaded: python -m core.data.download cifar10 --data-root DIR
 """
-    inside: ClassVar[str] = "cifar-10-batches-py"
+    published_as: ClassVar[Published] = Published(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "cifar-10-python.tar.gz",
+        "c58f30108f718f92721af3b95e74349a",
+        "cifar-10-batches-py",
+        {
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+        },
+    )
     batches: ClassVar[dict[str, tuple[str, ...]]] = {
         "train": tuple(f"data_batch_{i}" for i in range(1, 6)),
         "val": ("test_batch",),
@@ -200,7 +228,9 @@ or cifar-10-python.tar.gz   as it is downloaded: python -m core.data.download ci
     labels: ClassVar[str] = "labels"
 
     folder: str = "cifar-10-batches-py"
+    """The folder of the batch files, below the data root."""
     archive: str = "cifar-10-python.tar.gz"
+    """The archive that is read where there is no such folder."""
 
 
 @lru_cache(maxsize=32)

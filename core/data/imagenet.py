@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from core.data.folders import file_names, folder_names, image_names, stem_of
 from core.data.imagenet_boxes import METADATA, Boxes, metadata_boxes, xml_boxes
+from core.data.published import say_once
 from core.data.records import DataError, DataSet, ImageRecord
 
 
@@ -96,6 +97,10 @@ imagenet/localization/*                for localization alone: boxes of the val 
             raise DataError(
                 f"{folder}: {len(strangers)} of {len(present)} class folders are not in "
                 f"{self._folder(root, 'train')}: {', '.join(strangers[:10])}{', ...' if len(strangers) > 10 else ''}"
+            )
+        if len(present) < len(classes):
+            say_once(
+                f"{folder}: {len(present)} of the {len(classes)} class folders of train; the others are not tested"
             )
         files = {name: image_names(folder / name) for name in present}
         if empty := [name for name, images in files.items() if not images]:

@@ -16,6 +16,7 @@ from core.data.archives import ZipArchive, open_zip
 from core.data.folders import IMAGE_SUFFIXES, folder_names, image_names
 from core.data.parsing import number, read_text
 from core.data.pictures import Source
+from core.data.published import Published, say_if_subset
 from core.data.records import Box, DataError, DataSet, ImageRecord
 from core.data.zipped import ZipImage
 
@@ -37,6 +38,13 @@ tiny-imagenet-200/val/images/*.JPEG
 tiny-imagenet-200/val/val_annotations.txt             <file> <wnid> <x0> <y0> <x1> <y1>
 """
     official: ClassVar[dict[str, int]] = {"train": 100_000, "val": 10_000}
+    published_as: ClassVar[Published] = Published(
+        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        "tiny-imagenet-200.zip",
+        "90528d7ca1a48142e341f4ef8d21d0de",
+        "tiny-imagenet-200",
+    )
+    """The zip, with the MD5 that public code checks it by: its authors state none."""
 
     folder: str = "tiny-imagenet-200"
     """The folder of wnids.txt, train and val, below the data root."""
@@ -84,12 +92,14 @@ tiny-imagenet-200/val/val_annotations.txt             <file> <wnid> <x0> <y0> <x
             return _Folder(root / self.folder)
         if not (root / self.archive).is_file():
             raise DataError(f"{self.name}: file {root / self.archive} does not exist.\n{self._expected(root)}")
-        return _Zip(root / self.archive, "tiny-imagenet-200/")
+        return _Zip(root / self.archive, f"{self.published_as.folder}/")
 
     def _read(self, root: Path, split: str) -> tuple[ImageRecord, ...]:
         labels = {wnid: label for label, wnid in enumerate(self.classes(root))}
         tree = self._tree(root)
-        return tuple(_train(tree, labels) if split == "train" else _val(tree, labels))
+        records = tuple(_train(tree, labels) if split == "train" else _val(tree, labels))
+        say_if_subset(self.name, split, root, len(records), self.official[split])
+        return records
 
 
 class _Tree(ABC):

@@ -1,5 +1,6 @@
 """ImageNet: class folders, and boxes from either kind of annotation."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -35,10 +36,14 @@ def test_records_are_sorted_and_suffixes_may_be_any(tmp_path: Path) -> None:
     assert all(record.boxes == () and record.size is None for record in records)
 
 
-def test_labels_of_a_subset_are_those_of_train(tmp_path: Path) -> None:
+def test_labels_of_a_subset_are_those_of_train(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     base = imagenet(tmp_path, TWO)
     shutil.rmtree(base / "val" / "n01")
-    assert [record.label for record in ImageNet().records(tmp_path, "val")] == [1]
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            assert [record.label for record in ImageNet().records(tmp_path, "val")] == [1]
+    said = f"{base / 'val'}: 1 of the 2 class folders of train; the others are not tested"
+    assert caplog.messages == [said], "once, though records are read several times in a run"
     shutil.rmtree(base / "train")
     assert [record.label for record in ImageNet().records(tmp_path, "val")] == [0]
     assert ImageNet().classes(tmp_path) == ("n02",)
