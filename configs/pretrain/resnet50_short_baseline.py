@@ -5,7 +5,7 @@ and a cosine to 0 (Goyal et al., arXiv 1706.02677; Loshchilov & Hutter, arXiv 16
 smoothing .1, bfloat16, torch.compile; the last norm of each block starts at 0. Rows with a mixing change nothing else.
 1,281,167 images / 1,024 = 1,251 whole batches an epoch; 5 epochs are 6,255 steps.
 Command: `python -m pretrain configs/pretrain/resnet50_short_baseline.py --data-root FOLDER`
-Expected: not measured; 76 to 78 % top-1 is common for such recipes (FFCV's ResNet-50, 88 epochs: 78.4 %).
+Expected: not measured. FFCV's ResNet-50, a recipe of this kind, gets 78.4 % top-1 in 88 epochs at 160 to 192 pixels.
 """
 
 from core.data.imagenet import ImageNet
