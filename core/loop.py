@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
-from core.loader import Samples, ordered_batches
+from core.loader import Samples, on_device, ordered_batches
 from core.recipe import Recipe
 from core.stage import Job
 from core.training.row import AfterEpoch, EpochNumbers, Fitted, Loss, Row, StepAware
@@ -83,15 +84,36 @@ def predict(
 ) -> list[T]:
     """What `step` says of each sample, in order, in the run's precision and with the model in eval mode.
 
-    The mode is put back after.
+    Several processes share the batches, and each returns what all of them found, so that `step` must return plain
+    values, or arrays and tensors that lie in the CPU's memory. The model's mode is put back after.
     """
-    training = model.training
-    model.to(job.fabric.device).eval()
-    results: list[T] = []
-    batches = ordered_batches(samples, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers)
-    for batch in batches:
-        with job.fabric.autocast():
-            results += step(model, job.fabric.to_device(batch))
-        job.run.progress(done=len(results), total=len(samples), phase=phase)
+    training, fabric = model.training, job.fabric
+    model.to(fabric.device).eval()
+    batches = ordered_batches(
+        samples, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers, **_share(fabric)
+    )
+    found: list[list[T]] = []  # of each batch of this process
+    done = 0
+    for batch in on_device(batches, fabric.device):
+        with fabric.autocast():
+            found.append(step(model, fabric.to_device(batch)))
+        done = min(done + len(found[-1]) * fabric.world_size, len(samples))
+        if fabric.global_rank == 0:
+            job.run.progress(done=done, total=len(samples), phase=phase)
     model.train(training)
-    return results
+    return [result for batch in _of_all(fabric, found) for result in batch]
+
+
+def _share(fabric: Fabric) -> dict[str, int]:
+    """Every R-th batch is rank r's."""
+    return {"rank": fabric.global_rank, "ranks": fabric.world_size} if fabric.world_size > 1 else {}
+
+
+def _of_all(fabric: Fabric, mine: list[T]) -> list[T]:
+    """Every process's values, in the order in which they were dealt out."""
+    if fabric.world_size == 1:
+        return mine
+    dealt: list[list[T]] = [[] for _ in range(fabric.world_size)]
+    torch.distributed.all_gather_object(dealt, mine)
+    longest = max(map(len, dealt))
+    return [values[turn] for turn in range(longest) for values in dealt if turn < len(values)]

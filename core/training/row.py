@@ -42,7 +42,8 @@ class Row:
     model: nn.Module
     """Trained in place; moved to the job's device."""
     loss: Loss
-    """The generator that it gets is seeded by (seed, step). May be `StepAware` and have `EpochNumbers`."""
+    """The generator that it gets is seeded by (seed, step). It must not write into the batch, which rows share. May be
+    `StepAware` and have `EpochNumbers`."""
     recipe: Recipe
     """Length, batch size, optimizer, schedule."""
     parameters: list[dict[str, Any]]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from core.errors import UserError
@@ -182,13 +181,12 @@ class Together:
 
 
 def _handed_out(batch: Any, takers: Sequence[Trainee]) -> Iterator[tuple[Trainee, Any]]:
-    """A batch on each row's device, moved there once; each row gets its own, since a loss may write into it."""
+    """A batch on each row's device, moved there once."""
     for device in dict.fromkeys(trainee.fabric.device for trainee in takers):
-        *others, last = [trainee for trainee in takers if trainee.fabric.device == device]
-        moved = last.fabric.to_device(batch)
-        for trainee in others:
-            yield trainee, apply_to_collection(moved, Tensor, torch.clone)
-        yield last, moved
+        there = [trainee for trainee in takers if trainee.fabric.device == device]
+        moved = there[0].fabric.to_device(batch)
+        for trainee in there:
+            yield trainee, moved
 
 
 def _refuse_different_streams(rows: Sequence[Row]) -> None:

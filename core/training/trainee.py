@@ -64,10 +64,10 @@ class Trainee:
         return taken % self.look_every == 0 or taken % self.per_epoch == 0 or taken == self.total
 
     def train_on(self, batch: Any, part: int, share: float, last: bool) -> None:
-        """Forward and backward on a micro-batch, which lies on the device; after the last one, the step.
+        """Forward and backward on a micro-batch; after the last one, the step.
 
         Args:
-            batch: the loss may write into it. part: its number within the step, from 0. share: of the step's images.
+            batch: on the row's device. part: its number within the step, from 0. share: of the step's images.
             last: whether the step ends with it.
         """
         if part == 0:
