@@ -20,8 +20,10 @@ from core.config import differences
 from core.errors import UserError
 from core.lock import NAME as LOCK
 from core.lock import Lock
+from core.watch import Moment, Scalars, bars
 
 CONFIG, RESULT, METRICS, PROGRESS = "config.json", "result.json", "metrics.jsonl", "progress.json"
+TENSORBOARD = "tensorboard"  # a folder of its files, where they are asked for
 PARTS = "parts"  # a folder of what a stage has finished, for itself to go on from
 _log = logging.getLogger(__name__)
 _UNDER_WAY = (PROGRESS, "checkpoint.pt", "checkpoint.previous.pt")  # files that a run without result alone needs
@@ -38,6 +40,8 @@ class Run:
     started: float = field(default_factory=time.time)
     lock: Lock | None = None
     """Held from `open_run` to `finish`; None for a run that is done."""
+    scalars: Scalars | None = None
+    """TensorBoard's files of this run; None where they are not asked for."""
     _seconds_before: float = 0.0
     _last: float = 0.0
     _last_line: float = 0.0
@@ -65,9 +69,11 @@ class Run:
         return path.stat().st_size if path.is_file() else 0
 
     def log(self, **values: Any) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl, and its numbers to TensorBoard's files where these are asked for."""
         with self.path(METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        if self.scalars is not None:
+            self.scalars.add(values)
 
     def keep_log(self, size: int) -> None:
         """Cut metrics.jsonl back to its first `size` bytes: what came after is written anew by the run that goes on."""
@@ -76,14 +82,19 @@ class Run:
             return
         kept = path.read_bytes()[:size]
         # The log is not synced as the checkpoint is: after a power cut it may be shorter, and end within a line.
-        atomic.write_bytes(path, kept[: kept.rfind(b"\n") + 1])
+        kept = kept[: kept.rfind(b"\n") + 1]
+        atomic.write_bytes(path, kept)
+        if self.scalars is not None:
+            self.scalars.anew(kept.decode().splitlines())
 
     def progress(self, *, done: int, total: int, unit: str = "images", phase: str = "train", **values: float) -> None:
-        """Say how far the run is: to progress.json for whoever watches, and as a line every `log_every` seconds.
+        """Say how far the run is: to progress.json for whoever watches, and on the screen.
+
+        There it is a bar on a terminal, elsewhere a line every `log_every` seconds.
 
         Args:
             done: units finished. total: units in all. unit: what is counted. phase: "train", "test", ...
-            values: numbers worth showing, as loss.
+            values: numbers worth showing, as loss; `core.watch.SHARES` are shares in [0, 1].
         """
         now = time.time()
         if phase != self._phase:
@@ -103,30 +114,38 @@ class Run:
         with contextlib.suppress(OSError):
             temporary.write_text(text)
             temporary.replace(self.path(PROGRESS))
-        if now - self._last_line >= self.log_every or finished:
+        moment = Moment(phase, done, total, unit, rate, left, values)
+        if (terminal := bars()) is not None:
+            terminal.show(self._name, moment)
+        elif now - self._last_line >= self.log_every or finished:
             self._last_line = now
-            numbers = "".join(f"  {name} {value:.4g}" for name, value in values.items())
-            _log.info(
-                "%s: %s/%s %s%s  %.0f %s/s  %.0f s left",
-                phase,
-                f"{done:,}",
-                f"{total:,}",
-                unit,
-                numbers,
-                rate,
-                unit,
-                left,
-            )
+            _log.info("%s: %s", phase, moment.text())
+
+    @property
+    def _name(self) -> str:
+        """What its bar is called where there are several: "quick_cutmix/seed0"."""
+        return "/".join(self.folder.parts[-2:])
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write result.json, last and atomically, then remove what only a run under way needs."""
+        if (terminal := bars()) is not None:
+            terminal.remove(self._name)
+        if self.scalars is not None:
+            self.scalars.close()
         atomic.write_json(self.path(RESULT), result)
         _tidy(self.folder)
         if self.lock is not None:
             self.lock.release()
 
 
-def open_run(folder: Path, description: dict[str, Any], *, force: bool = False, log_every: float = 10.0) -> Run:
+def open_run(
+    folder: Path,
+    description: dict[str, Any],
+    *,
+    force: bool = False,
+    log_every: float = 10.0,
+    tensorboard: bool = False,
+) -> Run:
     """The run in `folder`: new, to go on with, or done (`Run.done`).
 
     Args:
@@ -134,10 +153,11 @@ def open_run(folder: Path, description: dict[str, Any], *, force: bool = False, 
         description: what config.json holds: "digest" and everything that went into it.
         force: clear a folder that holds another config, or a result that is to be made again.
         log_every: seconds between progress lines.
+        tensorboard: whether what is logged goes to TensorBoard's files too, in the run's folder `tensorboard`.
 
     Raises:
         UserError: the folder holds a run of another config (the differences are named), is not a run (forced or not),
-            or another process is at work in it.
+            or another process is at work in it; TensorBoard is asked for and not installed.
     """
     if not force and (folder / RESULT).is_file():  # only to be read
         _check(folder, description)
@@ -151,10 +171,11 @@ def open_run(folder: Path, description: dict[str, Any], *, force: bool = False, 
         _sweep(folder)
         if not (folder / CONFIG).is_file():
             atomic.write_json(folder / CONFIG, description)
+        scalars = Scalars(folder / TENSORBOARD) if tensorboard else None
     except BaseException:
         lock.release()
         raise
-    return Run(folder, description["digest"], log_every, lock=lock, _seconds_before=_seconds(folder))
+    return Run(folder, description["digest"], log_every, lock=lock, scalars=scalars, _seconds_before=_seconds(folder))
 
 
 def _check(folder: Path, description: dict[str, Any]) -> None:
