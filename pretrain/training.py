@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core import backbone
+from core import backbone, peers
 from core.errors import UserError
 from core.loop import Fitted, Row, fit
 from core.seeding import derive
@@ -62,7 +62,7 @@ class Trainer:
             config.architecture, sets.classes, config.image_size, dict(config.kwargs), config.mean, config.std,
             source=f"pretrain, row {job.row}",
         )  # fmt: skip
-        self.objective = EpochObjective(config.mixing, self.spec, config.label_smoothing)
+        self.objective = EpochObjective(config.mixing, self.spec, config.label_smoothing, peers.of(job.fabric))
         self.validation = Validation(config, job, sets, self.spec)
         self.model = network(config, self.spec)
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,12 +18,33 @@ from tests.data import layouts
 from tests.pretrain.tiny import CONFIG, config, images
 
 
-def in_two(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.pretrain.ranks", *words]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
+class Done(NamedTuple):
+    """Where the data and the runs are, and what three calls in two processes said: a run, the same again, a refusal."""
+
+    root: Path
+    args: list[str]
+    out: list[str]
+    err: str
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    root = images(tmp_path_factory.mktemp("ranks"))
+    args = [str(layouts.write(root / "tiny.py", CONFIG)), "--data-root", str(root)]
+    layouts.write(root / "taken/notes.txt", "mine")
+    calls = [[*args, "--run", str(root / name)] for name in ("two", "two", "taken")]
+    file = layouts.write(root / "calls.json", json.dumps(calls))
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.pretrain.ranks", str(file)],
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return Done(root, args, ended.stdout.split("exit codes "), ended.stderr)
 
 
 def epochs(folder: Path) -> list[dict[str, Any]]:
@@ -31,36 +52,31 @@ def epochs(folder: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "epoch" in line]
 
 
-def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
-    images(tmp_path)
-    path = str(layouts.write(tmp_path / "tiny.py", CONFIG))
-    args = [path, "--data-root", str(tmp_path)]
-    assert main([*args, "--run", str(tmp_path / "one")]) == 0
-    done = in_two(*args, "--run", str(tmp_path / "two"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 processes" in done.stdout
-    assert done.stdout.count("top1_error:") == 1, "the first process alone speaks"
-    one, two = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two"))
-    assert one["digest"] == two["digest"]
-    assert one["metrics"] == two["metrics"]
-    for line, other in zip(epochs(tmp_path / "one"), epochs(tmp_path / "two"), strict=True):
+def test_two_processes_find_what_one_does(done: Done) -> None:
+    assert done.out[1].startswith("[0, 0]"), done.err
+    assert "2 processes" in done.out[0]
+    assert done.out[0].count("top1_error:") == 1, "the first process alone speaks"
+    one, two = done.root / "one", done.root / "two"
+    assert main([*done.args, "--run", str(one)]) == 0
+    results = [json.loads((folder / "result.json").read_text()) for folder in (one, two)]
+    assert results[0]["digest"] == results[1]["digest"]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    for line, other in zip(epochs(one), epochs(two), strict=True):
         assert other == {name: pytest.approx(value, abs=1e-5) for name, value in line.items()}
-    logits = [np.load(tmp_path / name / "logits.npy").astype(np.float32) for name in ("one", "two")]
+    logits = [np.load(folder / "logits.npy").astype(np.float32) for folder in (one, two)]
     assert np.abs(logits[0] - logits[1]).max() < 2e-3
-    assert backbone.load(tmp_path / "two").spec == backbone.load(tmp_path / "one").spec
-    again = in_two(*args, "--run", str(tmp_path / "two"))
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.count("done already") == 1
+    weights = [backbone.load(folder).model.state_dict() for folder in (one, two)]
+    assert max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0]) < 1e-5
 
 
-def test_what_the_first_process_refuses_stops_all(tmp_path: Path) -> None:
-    images(tmp_path)
-    path = str(layouts.write(tmp_path / "tiny.py", CONFIG))
-    (tmp_path / "taken").mkdir()
-    layouts.write(tmp_path / "taken/notes.txt", "mine")
-    done = in_two(path, "--data-root", str(tmp_path), "--run", str(tmp_path / "taken"))
-    assert "exit codes [2, 2]" in done.stdout
-    assert "is not a run" in done.stderr
+def test_a_run_that_is_done_is_skipped_by_all(done: Done) -> None:
+    assert done.out[1].count("done already") == 1
+    assert done.out[2].startswith("[0, 0]"), done.err
+
+
+def test_what_the_first_process_refuses_stops_all(done: Done) -> None:
+    assert done.out[3].startswith("[2, 2]"), done.err
+    assert "taken is not a run" in done.err
 
 
 def test_several_configs_want_one_process(
