@@ -72,7 +72,10 @@ class Cell(Generic[StageT]):
 
     def open(self, *, force: bool) -> Run:
         """The run in the cell's folder. UserError as in `open_run`."""
-        return open_run(self.folder, self.description, force=force, log_every=self.config.log_every)
+        config = self.config
+        return open_run(
+            self.folder, self.description, force=force, log_every=config.log_every, tensorboard=config.tensorboard
+        )
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write result.json. OSError: the disk is full; the run goes on from what it has."""

@@ -111,3 +111,14 @@ def test_a_results_seconds_are_those_of_all_processes(here: Path) -> None:
     assert Command("pretrain", Named, killed).main(["configs/pretrain/cutmix.py"]) == 130
     assert run("pretrain/cutmix") == 0
     assert 100 <= result("runs/pretrain/cutmix/seed0")["seconds"] < 130
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_tensorboard_gets_what_is_logged(here: Path, asked: bool) -> None:
+    def logging(config: Named, job: Job) -> Outcome:
+        job.run.log(step=1, loss=2.0)
+        return Outcome({})
+
+    words = ["--tensorboard", str(asked)]
+    assert Command("pretrain", Named, logging).main(["configs/pretrain/cutmix.py", *words]) == 0
+    assert bool(list(Path("runs/pretrain/cutmix/seed0").rglob("events.out.tfevents.*"))) is asked
