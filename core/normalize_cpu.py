@@ -1,7 +1,7 @@
 """The CPU's side of `core/normalize.py`: one pass over a batch, compiled by numba, one thread for each of torch's.
 
-[N, H, W, 3] uint8 in, float32 out, both contiguous. The three channels follow each other in memory, so factors are
-repeated over a block of 48 numbers (sixteen pixels): the inner loop then has no remainder in it and becomes vectors.
+[N, H, W, 3] uint8 in, float32 out, both contiguous. The three channels follow each other in memory, so the factors are
+repeated over a row of pixels: the innermost loop is then over flat arrays of one length, which becomes vectors.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numba import njit
-
-_BLOCK = 48
 
 Factors = tuple[Any, Any]
 Blended = tuple[Any, float, tuple[int, int, int, int] | None]
@@ -34,7 +32,7 @@ def run(x: Any, out: Any, plain: Factors, colours: Factors | None, blend: Blende
     y0, x0, y1, x1 = box or (0, 0, height, width)
     place = np.array((y0, x0, y1, x1), np.int64)
     if colours is None:
-        factors = tuple(np.tile(np.asarray(values, np.float32), _BLOCK // 3) for values in plain)
+        factors = tuple(np.tile(np.asarray(values, np.float32), width) for values in plain)
         arguments: tuple[Any, ...] = (x, out, *factors, partner, np.float32(lam), place)
         kernel: Any = _plain
     else:
@@ -52,64 +50,63 @@ def run(x: Any, out: Any, plain: Factors, colours: Factors | None, blend: Blende
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def _row(x: Any, out: Any, scale: Any, shift: Any) -> None:
     """A run of whole pixels, flat."""
-    whole = len(x) // _BLOCK * _BLOCK
-    for start in range(0, whole, _BLOCK):
-        for k in range(_BLOCK):
-            out[start + k] = np.float32(x[start + k]) * scale[k] + shift[k]
-    for k in range(whole, len(x)):
-        out[k] = np.float32(x[k]) * scale[k - whole] + shift[k - whole]
+    for k in range(len(x)):
+        out[k] = np.float32(x[k]) * scale[k] + shift[k]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def _pair(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
     """A run of whole pixels of two images, flat."""
-    whole = len(x) // _BLOCK * _BLOCK
-    for start in range(0, whole, _BLOCK):
-        for k in range(_BLOCK):
-            out[start + k] = np.float32(x[start + k]) * own[k] + (np.float32(y[start + k]) * other[k] + shift[k])
-    for k in range(whole, len(x)):
-        j = k - whole
-        out[k] = np.float32(x[k]) * own[j] + (np.float32(y[k]) * other[j] + shift[j])
+    for k in range(len(x)):
+        out[k] = np.float32(x[k]) * own[k] + (np.float32(y[k]) * other[k] + shift[k])
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def _plain(x: Any, out: Any, scale: Any, shift: Any, partner: Any, lam: Any, box: Any, first: int, last: int) -> None:
-    height, width = x.shape[1], x.shape[2]
+    height, length = x.shape[1], 3 * x.shape[2]
     y0, x0, y1, x1 = box[0], 3 * box[1], box[2], 3 * box[3]
     own, other = scale * lam, scale * (np.float32(1.0) - lam)
+    flat, target = x.reshape(-1), out.reshape(-1)  # slices of many dimensions take longer than a row's numbers
     for i in range(first, last):
-        image, target, mate = x[i].reshape(-1), out[i].reshape(-1), x[partner[i]].reshape(-1)
         for row in range(height):
-            a, b = row * width * 3, (row + 1) * width * 3
+            a = (i * height + row) * length
             if row < y0 or row >= y1 or x0 == x1:
-                _row(image[a:b], target[a:b], scale, shift)
+                _row(flat[a : a + length], target[a : a + length], scale, shift)
                 continue
-            _row(image[a : a + x0], target[a : a + x0], scale, shift)
+            b = (partner[i] * height + row) * length
+            _row(flat[a : a + x0], target[a : a + x0], scale, shift)
             if lam == 0:
-                _row(mate[a + x0 : a + x1], target[a + x0 : a + x1], scale, shift)
+                _row(flat[b + x0 : b + x1], target[a + x0 : a + x1], scale, shift)
             else:
-                _pair(image[a + x0 : a + x1], mate[a + x0 : a + x1], target[a + x0 : a + x1], own, other, shift)
-            _row(image[a + x1 : b], target[a + x1 : b], scale, shift)
+                _pair(flat[a + x0 : a + x1], flat[b + x0 : b + x1], target[a + x0 : a + x1], own, other, shift)
+            _row(flat[a + x1 : a + length], target[a + x1 : a + length], scale, shift)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _colour_row(x: Any, out: Any, matrix: Any, offset: Any) -> None:
+    """A run of whole pixels, flat: matrix [3, 3] @ rgb + offset [3]."""
+    rr, rg, rb, gr, gg, gb, br, bg, bb = matrix.reshape(-1)
+    r0, g0, b0 = offset
+    for k in range(0, len(x), 3):
+        r, g, b = np.float32(x[k]), np.float32(x[k + 1]), np.float32(x[k + 2])
+        out[k] = r0 + rr * r + rg * g + rb * b
+        out[k + 1] = g0 + gr * r + gg * g + gb * b
+        out[k + 2] = b0 + br * r + bg * g + bb * b
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def _coloured(
     x: Any, out: Any, matrix: Any, offset: Any, partner: Any, lam: Any, box: Any, first: int, last: int
 ) -> None:
-    height, width = x.shape[1], x.shape[2]
+    height, length = x.shape[1], 3 * x.shape[2]
+    y0, x0, y1, x1 = box[0], 3 * box[1], box[2], 3 * box[3]
+    flat, target, other = x.reshape(-1), out.reshape(-1), np.empty(length, np.float32)
     for i in range(first, last):
-        mate = partner[i]
+        j = partner[i]
         for row in range(height):
-            inside = box[0] <= row < box[2]
-            for column in range(width):
-                paired = inside and box[1] <= column < box[3]
-                for c in range(3):
-                    value = offset[i, c]
-                    for k in range(3):
-                        value += matrix[i, c, k] * np.float32(x[i, row, column, k])
-                    if paired:
-                        other = offset[mate, c]
-                        for k in range(3):
-                            other += matrix[mate, c, k] * np.float32(x[mate, row, column, k])
-                        value = lam * value + (np.float32(1.0) - lam) * other
-                    out[i, row, column, c] = value
+            a, b = (i * height + row) * length, (j * height + row) * length
+            _colour_row(flat[a : a + length], target[a : a + length], matrix[i], offset[i])
+            if y0 <= row < y1 and x0 < x1:
+                _colour_row(flat[b + x0 : b + x1], other[: x1 - x0], matrix[j], offset[j])
+                for k in range(x1 - x0):
+                    target[a + x0 + k] = lam * target[a + x0 + k] + (np.float32(1.0) - lam) * other[k]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -44,8 +45,8 @@ class Targets:
 def soft_cross_entropy(logits: Tensor, targets: Targets, smoothing: float = 0.0) -> Tensor:
     """The mean cross-entropy of a batch against weighted labels: the sum over parts of ``weight * CE(labels)``.
 
-    One log-softmax whatever the number of parts, the gradient written out (softmax minus target, over N). Half
-    precision is computed in float32, as torch's own cross-entropy is under autocast.
+    One log-softmax whatever the number of parts, the gradient written out (softmax minus target, over N), so that it
+    costs what a hard cross-entropy does. Half precision is computed in float32, as torch's own is under autocast.
 
     Args:
         logits: [N, K].
@@ -59,12 +60,18 @@ def soft_cross_entropy(logits: Tensor, targets: Targets, smoothing: float = 0.0)
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     labels, weights = zip(*targets.parts, strict=True)
-    loss: Tensor = _SoftCrossEntropy.apply(logits, smoothing, weights, *labels)
+    function = _OnePass if _compiled(logits) else _Written
+    loss: Tensor = function.apply(logits, smoothing, weights, *labels)
     return loss
 
 
-class _SoftCrossEntropy(torch.autograd.Function):
-    """Forward and backward of `soft_cross_entropy`; labels come last since their number varies."""
+def _compiled(logits: Tensor) -> bool:
+    """Whether the compiled pass can be used: on the CPU, and where torch.compile does not trace."""
+    return logits.device.type == "cpu" and logits.dtype == torch.float32 and not torch.compiler.is_compiling()
+
+
+class _Written(torch.autograd.Function):
+    """`soft_cross_entropy` in torch's own kernels; labels come last since their number varies."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, smoothing: float, weights: tuple[float, ...], *labels: Tensor) -> Tensor:
@@ -89,3 +96,29 @@ class _SoftCrossEntropy(torch.autograd.Function):
             result.scatter_add_(1, own[:, None], away)
         result *= gradient / images
         return (result, None, None, *(None for _ in labels))
+
+
+class _OnePass(torch.autograd.Function):
+    """The same with loss and gradient computed together, by `core/entropy_cpu.py`."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, smoothing: float, weights: tuple[float, ...], *labels: Tensor) -> Tensor:
+        from core.entropy_cpu import loss_and_gradient  # numba: loaded where it is used
+
+        gradient = torch.empty(logits.shape)
+        loss = loss_and_gradient(
+            logits.contiguous().numpy(),
+            torch.stack(labels).numpy(),
+            np.array(weights, np.float32),
+            smoothing,
+            gradient.numpy(),
+        )
+        ctx.save_for_backward(gradient)
+        return torch.tensor(loss, dtype=torch.float32)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,) = ctx.saved_tensors
+        labels = len(ctx.needs_input_grad) - 3
+        return (slope * gradient, None, None, *(None for _ in range(labels)))
