@@ -1,4 +1,8 @@
-"""`python -m eval table TABLE`: prints a table from the results that are there, and writes it as Markdown and CSV."""
+"""Numbers of runs that are there, as a table or a figure.
+
+`python -m eval table TABLE` prints a table, and writes it as Markdown and CSV.
+`python -m eval curves RUN ... --out FIGURE` draws the errors of training and validation over epochs.
+"""
 
 import argparse
 import os
@@ -19,9 +23,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     table.add_argument("--rows", type=_words, default=[], help="rows to print, by name or key, with commas")
     table.add_argument("--columns", type=_words, default=[], help="columns to print, by name or key, with commas")
     table.add_argument("--seeds", type=_numbers, default=[], help="seeds instead of the table's own, with commas")
+    table.set_defaults(run=_table)
+    curves = commands.add_parser("curves", help="draw the error over epochs of runs, seeds of a row as mean and band")
+    curves.add_argument(
+        "folders", nargs="+", type=Path, metavar="RUN", help="a run's folder, or a row's with its seeds"
+    )
+    curves.add_argument("--out", type=Path, required=True, help="the figure: curves.png, .pdf, .svg")
+    curves.add_argument("--metric", default="top1_error", help="a number of metrics.jsonl (default: %(default)s)")
+    curves.set_defaults(run=_curves)
     args = parser.parse_args(argv)
     try:
-        _table(args)
+        args.run(args)
     except EvalError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -60,6 +72,15 @@ def _table(args: argparse.Namespace) -> None:
     else:
         sys.stdout.write(text(view))
     sys.stdout.write(f"\nWritten: {folder / table.name}.md, {folder / table.name}.csv\n")
+
+
+def _curves(args: argparse.Namespace) -> None:
+    """The figure, and each row's last and lowest error as a line."""
+    from eval.curves import draw, read_rows
+
+    rows = read_rows(args.folders, args.metric)
+    draw(rows, args.out, args.metric)
+    sys.stdout.write("".join(f"{row.text()}\n" for row in rows) + f"\nWritten: {args.out}\n")
 
 
 def _make(args: argparse.Namespace, path: Path, data: str | None) -> tuple[str, ...]:
