@@ -96,4 +96,4 @@ def loss_and_gradient(logits: Any, labels: Any, weights: Any, smoothing: Any, gr
         if smoothing > 0:
             aimed += smoothing * (_sum(x) / classes - largest)
         total += np.log(exponentials) - aimed
-    return total / images
+    return float(total / images)
