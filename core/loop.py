@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from core.loader import Samples, on_device, ordered_batches
+from core.loader import Samples, SeededSamples, on_device, ordered_batches
 from core.recipe import Recipe
 from core.stage import Job
 from core.training.row import AfterEpoch, EpochNumbers, Fitted, Loss, Row, StepAware
@@ -89,9 +89,8 @@ def predict(
     """
     training, fabric = model.training, job.fabric
     model.to(fabric.device).eval()
-    batches = ordered_batches(
-        samples, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers, **_share(fabric)
-    )
+    mine = _share(samples, batch_size, fabric)
+    batches = ordered_batches(mine, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers)
     found: list[list[T]] = []  # of each batch of this process
     done = 0
     for batch in on_device(batches, fabric.device):
@@ -104,9 +103,31 @@ def predict(
     return [result for batch in _of_all(fabric, found) for result in batch]
 
 
-def _share(fabric: Fabric) -> dict[str, int]:
-    """Every R-th batch is rank r's."""
-    return {"rank": fabric.global_rank, "ranks": fabric.world_size} if fabric.world_size > 1 else {}
+class _Share:
+    """The samples of the batches that fall to one of several processes: of R, rank r takes batch r, r + R, ..."""
+
+    def __init__(self, samples: Samples, batch_size: int, rank: int, ranks: int) -> None:
+        self.samples = samples
+        self.indices = [i for i in range(len(samples)) if i // batch_size % ranks == rank]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def sample(self, index: int) -> Any:
+        return self.samples.sample(self.indices[index])
+
+
+class _SeededShare(_Share):
+    def seeded_sample(self, index: int, seed: int) -> Any:
+        assert isinstance(self.samples, SeededSamples)
+        return self.samples.seeded_sample(self.indices[index], seed)
+
+
+def _share(samples: Samples, batch_size: int, fabric: Fabric) -> Samples:
+    if fabric.world_size == 1:
+        return samples
+    kind = _SeededShare if isinstance(samples, SeededSamples) else _Share
+    return kind(samples, batch_size, fabric.global_rank, fabric.world_size)
 
 
 def _of_all(fabric: Fabric, mine: list[T]) -> list[T]:
