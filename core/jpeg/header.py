@@ -8,11 +8,10 @@ greyscale, or three components whose chroma has the sampling factors 1 x 1 (4:4:
 
 from dataclasses import dataclass
 
-_SOI, _EOI, _SOS, _DRI, _DHT, _DQT, _DNL = 0xD8, 0xD9, 0xDA, 0xDD, 0xC4, 0xDB, 0xDC
+_SOI, _EOI, _SOS, _DRI, _DHT, _DNL = 0xD8, 0xD9, 0xDA, 0xDD, 0xC4, 0xDC
 _SOF0, _SOF1 = 0xC0, 0xC1  # baseline, extended sequential; both in Huffman code
-_APP0, _APP14 = 0xE0, 0xEE  # JFIF, Adobe: what the decoder learns the colour space from
 _OTHER_FRAMES = frozenset(range(0xC2, 0xD0)) - {_DHT, 0xC8, 0xCC}
-_KEPT = frozenset((_DQT, _DHT, _SOF0, _SOF1, _APP0, _APP14))
+_KEPT = frozenset((_DHT, _DRI, _SOF0, _SOF1))
 _FACTORS = (1, 2)
 _MOST_BLOCKS = 10  # of an MCU, says T.81
 
@@ -44,7 +43,7 @@ class Header:
     scan_at: int
     """Where the entropy-coded data begins."""
     parts: tuple[tuple[int, int, int], ...]
-    """(marker, start, end) of the segments that a decoder needs, in the file's order; start is that of the marker."""
+    """(marker, start, end) of frame, Huffman tables, restart intervals and scan header, in the file's order."""
 
     @property
     def mcu_height(self) -> int:

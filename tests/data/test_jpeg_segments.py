@@ -1,0 +1,148 @@
+"""Restart markers written without loss, and boxes cut out by them: the pixels of the whole decode, bit for bit."""
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.jpeg import segments
+from core.jpeg.crop import decode, decode_crop
+from core.jpeg.header import parse
+from core.jpeg.resegment import interval_of, resegment
+from tests.data.jpegs import assert_crops_equal, boxes, encoded, photograph, saved
+
+
+def resegmented(data: bytes, widest: int = 32) -> bytes:
+    header = parse(data)
+    assert header is not None
+    result = resegment(data, header, widest)
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420", "440", "Gray"])
+@pytest.mark.parametrize("size", [(1, 1), (17, 33), (64, 48), (33, 66), (40, 67), (101, 130)])
+def test_segments_keep_the_pixels(subsampling: str, size: tuple[int, int]) -> None:
+    data = encoded(photograph(*size), subsampling)
+    for widest in (8, 32, 500):
+        result = resegmented(data, widest)
+        header = parse(result)
+        assert header is not None
+        assert segments.per_row(header) > 0
+        assert np.array_equal(decode(result), decode(data))
+        assert_crops_equal(result, 20)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subsampling": 2, "quality": 30, "optimize": True},
+        {"subsampling": 0, "optimize": True, "quality": 100},
+        {"restart_marker_blocks": 3},
+        {"restart_marker_rows": 1, "subsampling": 2},
+        {"keep_rgb": True},
+        {"comment": b"\xff\xd0 marker-like", "exif": b"Exif\x00\x00" + bytes(40)},
+    ],
+)
+def test_segments_of_pillows_files(options: dict[str, object]) -> None:
+    """Tables of the image's own, which lack codes that a segment's first DC value needs; other markers; other data."""
+    data = saved(photograph(75, 101), **options)
+    result = resegmented(data)
+    assert np.array_equal(decode(result), decode(data))
+    assert_crops_equal(result, 20)
+
+
+def test_a_flat_image_needs_codes_that_its_own_tables_lack() -> None:
+    data = saved(np.full((64, 64, 3), (250, 20, 20), np.uint8), optimize=True)
+    result = resegmented(data, 16)
+    assert np.array_equal(decode(result), decode(data))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result))), decode(data))
+    assert_crops_equal(result, 10)
+
+
+def test_only_the_touched_segments_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = resegmented(encoded(photograph(160, 320), "420"))
+    header = parse(data)
+    assert header is not None
+    assert header.restart_interval == 2
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr("core.jpeg.crop.decode", lambda part: seen.append(decode(part).shape) or decode(part))
+    decode_crop(data, header, 33, 70, 10, 20)  # inside one row of MCUs, and segments 2 (64 to 96)
+    decode_crop(data, header, 32, 64, 16, 32)  # the same MCUs, with all four neighbours
+    assert seen == [(16, 32, 3), (48, 96, 3)]
+
+
+def test_known_starts_equal_those_found() -> None:
+    data = resegmented(encoded(photograph(75, 130), "420"))
+    header = parse(data)
+    assert header is not None
+    starts = segments.find(data, header)
+    assert starts is not None
+    assert len(starts) == segments.per_row(header) * 5 + 1
+    for box in boxes(75, 130, 5):
+        assert np.array_equal(decode_crop(data, header, *box, starts), decode_crop(data, header, *box))
+
+
+def test_the_interval_divides_the_row() -> None:
+    for width, expected in ((500, 2), (375, 2), (333, 1), (512, 2)):  # 32, 24, 21 and 32 MCUs
+        header = parse(encoded(photograph(16, width), "420"))
+        assert header is not None
+        assert interval_of(header) == expected
+    header = parse(encoded(photograph(8, 500), "444"))
+    assert header is not None
+    assert interval_of(header) == 3  # of 63
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros", "noise"])
+def test_a_broken_scan_is_not_resegmented(damage: str) -> None:
+    data = bytearray(encoded(photograph(96, 96), "420"))
+    header = parse(bytes(data))
+    assert header is not None
+    middle = (header.scan_at + len(data)) // 2
+    if damage == "cut":
+        data = data[:middle] + b"\xff\xd9"
+    elif damage == "zeros":
+        data[middle:-2] = bytes(len(data) - 2 - middle)
+    else:
+        noise = np.random.default_rng(0).integers(0, 255, len(data) - 2 - middle, dtype=np.uint8)
+        data[middle:-2] = noise.tobytes()
+    assert resegment(bytes(data), header) is None
+
+
+def test_a_missing_marker_is_no_crop_of_segments() -> None:
+    data = bytearray(resegmented(encoded(photograph(64, 64), "420")))
+    header = parse(bytes(data))
+    assert header is not None
+    starts = segments.find(bytes(data), header)
+    assert starts is not None
+    data[header.scan_at + int(starts[3]) - 1] ^= 1  # another number
+    assert segments.find(bytes(data), header) is None
+
+
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="jpegtran is not on the PATH")
+def test_the_scan_is_that_of_jpegtran() -> None:
+    for subsampling in ("444", "422", "420", "440"):
+        data = encoded(photograph(101, 130), subsampling)
+        header = parse(data)
+        assert header is not None
+        command = ["jpegtran", "-restart", f"{interval_of(header)}B"]
+        theirs = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+        ours = resegmented(data)
+        there, here = parse(theirs), parse(ours)
+        assert there is not None
+        assert here is not None
+        assert theirs[there.scan_at :] == ours[here.scan_at :]
+
+
+def test_real_files_keep_their_pixels(real_data: Path) -> None:
+    files = sorted(path for path in real_data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[::40]
+    assert len(files) > 30
+    for path in files:
+        data = path.read_bytes()
+        result = resegmented(data)
+        assert np.array_equal(decode(result), decode(data)), path
+        assert_crops_equal(result, 2)
