@@ -14,14 +14,18 @@ BEST = "The paper reports the best epoch, chosen on the test set; here the last 
 BEST_OF_THREE = (
     "The paper reports the mean over three runs of each run's best epoch, chosen on the test set; here the last epoch"
     " counts. The authors' CutMix runs on PyramidNet-200: best 14.23, 14.50, 14.68, last 14.78, 15.44, 15.00 (issue 36"
-    " of their repository); five runs of others: best 14.96, last 15.91, baseline 16.31 and 16.50 (issue 7)."
+    " of their repository); five runs of others: best 14.96, last 15.91, baseline best 16.31,"
+    " last 16.50, CutMix + ShakeDrop last 14.02 (issue 7)."
 )
 QUOTED = (
     "Quoted by the authors from other papers, trained by other recipes: DropBlock (270 epochs) and AutoAugment (in"
     " their README, not in the paper). ResNet-152 with CutMix is in their README only."
 )
 FEATURE = "Feature CutMix's top-1 error is 21.80 in table 3 and 21.78 in the text."
-LIGHT = "Issue 10 of the authors' repository has three runs of ResNet-110 with CutMix by others: 20.52, 20.10, 19.72."
+LIGHT = (
+    "The authors' ResNet-110 with CutMix: best 20.52, 20.10, 19.72 (issue 10 of their repository); by another"
+    " implementation of others 20.36, 20.21, 20.30 (ildoonet/cutmix, issue 6)."
+)
 
 # Row: top-1 error, top-5 error; None where the source has none.
 Errors = dict[str, tuple[float, float | None]]

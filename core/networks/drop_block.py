@@ -52,7 +52,7 @@ class DropBlock(nn.Module):
             return x
         keep = self._mask(x)
         kept = keep.sum(dtype=torch.float32).clamp(min=1.0)
-        return x * keep * (keep.numel() / kept).to(x.dtype)
+        return x * keep.mul_((keep.numel() / kept).to(x.dtype))
 
     def _mask(self, x: Tensor) -> Tensor:
         """1 where an activation stays: [N, C, H, W] of the type of `x`."""

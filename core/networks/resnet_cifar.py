@@ -4,7 +4,8 @@ Source: He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVP
 the CutMix authors build it (clovaai/CutMix-PyTorch, resnet.py at commit 2d8eb68; same names of tensors, same outputs):
 with bottlenecks unless told otherwise, and projections (a convolution and a norm) where the shape changes, where He's
 networks for CIFAR have basic blocks and shortcuts without parameters. ResNet-110 has 1,170,868 parameters so at 100
-classes, and 1,736,564 with basic blocks.
+classes, and 1,736,564 with basic blocks. That the paper's ResNet-110 has bottlenecks is not said there: it is the
+default of that code, and others who ran it so got the paper's error within a run's noise (issue 10 there: 20.23).
 
 N images, K classes, H = W pixels (32 in the paper; any size of at least 4 works).
 """

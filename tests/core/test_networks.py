@@ -31,7 +31,7 @@ def _shapes(network: nn.Module) -> dict[str, torch.Size]:
 @pytest.mark.parametrize(
     ("make", "parameters"),
     [
-        # The paper's table 5 and 6 give 26.8 M and 1.7 M; the exact numbers are those that the authors' code prints.
+        # 26.8 M is in the paper's table 5; the exact numbers are those that the authors' code prints.
         (lambda: PyramidNet(100, depth=200, alpha=240), 26_844_952),
         (lambda: PyramidNet(10, depth=200, alpha=240), 26_752_702),
         (lambda: PyramidNet(100, depth=110, alpha=64), 1_725_300),

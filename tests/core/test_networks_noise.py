@@ -34,7 +34,7 @@ def test_shakedrop_scales_forward_by_alpha_and_backward_by_beta() -> None:
     alphas, betas = [], []
     torch.manual_seed(0)
     for _ in range(1000):
-        x = torch.full((2, 3, 2, 2), 2.0, requires_grad=True)
+        x = torch.full((8, 3, 2, 2), 2.0, requires_grad=True)
         out = layer(x)
         out.sum().backward()
         assert x.grad is not None
@@ -42,8 +42,10 @@ def test_shakedrop_scales_forward_by_alpha_and_backward_by_beta() -> None:
             kept += 1
             assert bool((x.grad == 1.0).all()), "b = 1: neither pass is changed"
             continue
-        alphas.append(out.detach().flatten() / 2.0)
-        betas.append(x.grad.flatten())
+        assert bool((out == out[:, :1, :1, :1]).all()), "one alpha for each image"
+        assert bool((x.grad == x.grad[:, :1, :1, :1]).all()), "one beta for each image"
+        alphas.append(out.detach()[:, 0, 0, 0] / 2.0)
+        betas.append(x.grad[:, 0, 0, 0])
     alpha, beta = torch.cat(alphas), torch.cat(betas)
     assert kept / 1000 == pytest.approx(0.6, abs=0.05)
     for values, low, high in ((alpha, -1.0, 1.0), (beta, 0.0, 1.0)):
@@ -51,7 +53,7 @@ def test_shakedrop_scales_forward_by_alpha_and_backward_by_beta() -> None:
         assert high - 0.01 * (high - low) < float(values.max()) <= high
         assert float(values.mean()) == pytest.approx((low + high) / 2, abs=0.02)
     assert abs(float(torch.corrcoef(torch.stack([alpha, beta]))[0, 1])) < 0.05
-    assert len(set(alpha.tolist())) > 0.99 * len(alpha), "each element has its own"
+    assert len(set(alpha.tolist())) > 0.99 * len(alpha), "each image has its own"
 
 
 def test_shakedrop_in_the_test_is_the_expectation_of_training() -> None:
