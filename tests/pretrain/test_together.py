@@ -17,6 +17,7 @@ from pretrain.__main__ import main
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.mixup import Mixup
 from pretrain.mixing.none import NoMixing
+from pretrain.objective import Objective
 from pretrain.stage import Pretrain
 from pretrain.together import check, execute_together
 from pretrain.training import execute
@@ -134,3 +135,28 @@ def test_rows_take_the_gpus_in_turn(root: Path, monkeypatch: pytest.MonkeyPatch)
     asked.clear()
     assert main([paths[0], "--runs", "others", "--data-root", str(root)]) == 0
     assert asked == [None]
+
+
+def test_rows_stopped_in_mid_epoch_go_on_together_and_end_alike(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after the fifth of nine steps; the third row begins only then, and catches up."""
+    configs = {name: replace(config, checkpoint_every=0.0) for name, config in rows().items()}
+    straight = {name: execute(config, job_of(root, config, f"{name}/alone")) for name, config in configs.items()}
+    plain_call, calls = Objective.__call__, [0]
+
+    def interrupted(self: Objective, *args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] > 2 * 5:
+            raise KeyboardInterrupt
+        return plain_call(self, *args)
+
+    two = {name: configs[name] for name in ("none", "cutmix")}
+    jobs = {name: job_of(root, config, f"{name}/together") for name, config in configs.items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            execute_together([(config, jobs[name]) for name, config in two.items()])
+    found = execute_together([(config, jobs[name]) for name, config in configs.items()])
+    assert dict(zip(configs, found, strict=True)) == straight
+    for name in configs:
+        weights, others = (outputs(root / name / way)[0] for way in ("alone", "together"))
+        assert all(torch.equal(tensor, others[key]) for key, tensor in weights.items()), name
