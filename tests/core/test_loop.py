@@ -1,11 +1,10 @@
 """The loop: learning rates as functions of the step, NaN, resume with the same bits, workers that change nothing."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,9 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from core import atomic, checkpoint, loop
-from core.config import CHECKOUT
 from core.errors import UserError
-from core.recipe import SGD, Cosine, Every, Recipe, Steps
+from core.recipe import SGD, Recipe
+from tests.core import killed
 from tests.core.networks import RECIPE, Points, job, network, squared
 
 
@@ -75,23 +74,31 @@ def test_workers_change_no_bit(tmp_path: Path) -> None:
     assert same(a.state_dict(), b.state_dict())
 
 
-def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
-    model = network()
-    straight = fit(tmp_path / "straight", model)
-    folder, kills, dice = tmp_path / "killed", 0, random.Random(5)
-    for _ in range(40):
-        process = subprocess.Popen([sys.executable, "-m", "tests.core.killed", str(folder)], cwd=CHECKOUT)
-        while process.poll() is None and kills < 3:
-            if (folder / "weights.pt").exists() or not (folder / "checkpoint.pt").exists():
-                time.sleep(0.002)
-                continue
-            time.sleep(dice.uniform(0.02, 0.15))
-            process.kill()
-            kills += 1
-        if process.wait() == 0:
-            break
-    assert kills >= 2, "the training was too short to be killed in its midst"
-    assert same(torch.load(folder / "weights.pt", weights_only=True), model.state_dict())
+@pytest.mark.parametrize("name", killed.RECIPES)
+def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bits(tmp_path: Path, name: str) -> None:
+    """SIGKILL, in processes forked from this one; most come within an epoch, some while a checkpoint is made."""
+    recipe, folder, dice = killed.RECIPES[name], tmp_path / "killed", random.Random(5)
+    straight = killed.train(tmp_path / "straight", recipe)
+    fork, steps = multiprocessing.get_context("fork"), []
+    for kill in range(10):
+        began = fork.Event()
+        process = fork.Process(target=killed.train, args=(folder, recipe, 0.03, 0.01, began))
+        process.start()
+        if kill % 5 or began.wait(0.03):  # two kills may come before the first step
+            assert began.wait(20)
+        time.sleep(dice.uniform(0.0, 0.12))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the training was too short to be killed ten times"
+        state = checkpoint.load(folder)
+        steps.append(0 if state is None else state["step"])
+    assert steps == sorted(steps)
+    assert any(0 < step < straight.steps and step % recipe.steps_per_epoch(32) for step in steps), "never in mid-epoch"
+    process = fork.Process(target=killed.train, args=(folder, recipe))
+    process.start()
+    process.join()
+    expected, found = (torch.load(f / "weights.pt", weights_only=True) for f in (tmp_path / "straight", folder))
+    assert same(found, expected)
     state = checkpoint.load(folder)
     assert state is not None
     assert (state["step"], state["history"]) == (straight.steps, straight.history)
@@ -239,20 +246,3 @@ def test_predictions_are_made_in_the_runs_precision(tmp_path: Path, precision: A
         step=lambda m, batch: [m(batch[0]).dtype] * len(batch[0]),
     )
     assert set(told) == {expected}
-
-
-def test_learning_rates_are_functions_of_the_step() -> None:
-    steps = Recipe(optimizer=SGD(lr=0.1), batch_size=10, epochs=300, schedule=Steps(at=(75, 150, 225)))
-    assert [round(steps.lr(e * 10, 100), 9) for e in (0, 74, 75, 149, 150, 225, 299)] == [
-        0.1, 0.1, 0.01, 0.01, 0.001, 0.0001, 0.0001,
-    ]  # fmt: skip
-    every = Recipe(optimizer=SGD(lr=1.0), batch_size=1, steps=10, schedule=Every(3), warmup_steps=2)
-    assert [round(every.lr(s, 5), 9) for s in range(7)] == [0.5, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01]
-    cosine = Recipe(optimizer=SGD(lr=1.0), batch_size=1, steps=4, schedule=Cosine())
-    assert [round(cosine.lr(s, 5), 6) for s in range(5)] == [1.0, 0.853553, 0.5, 0.146447, 0.0]
-
-
-@pytest.mark.parametrize("wrong", [{}, {"epochs": 1.0, "steps": 2}, {"epochs": 0.0}, {"steps": 5, "batch_size": 0}])
-def test_a_recipe_needs_one_length(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="recipe: expected"):
-        Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 2, **wrong})

@@ -1,0 +1,78 @@
+"""Recipes: learning rates as functions of the step, the linear scaling rule, lengths, and what does not fit."""
+
+from typing import Any
+
+import pytest
+
+from core.errors import UserError
+from core.recipe import SGD, Cosine, Every, Recipe, Steps
+
+
+def test_learning_rates_are_functions_of_the_step() -> None:
+    steps = Recipe(optimizer=SGD(lr=0.1), batch_size=10, epochs=300, schedule=Steps(at=(75, 150, 225)))
+    assert [round(steps.lr(e * 10, 100), 9) for e in (0, 74, 75, 149, 150, 225, 299)] == [
+        0.1, 0.1, 0.01, 0.01, 0.001, 0.0001, 0.0001,
+    ]  # fmt: skip
+    every = Recipe(optimizer=SGD(lr=1.0), batch_size=1, steps=10, schedule=Every(3), warmup_steps=2)
+    assert [round(every.lr(s, 5), 9) for s in range(7)] == [0.5, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01]
+    cosine = Recipe(optimizer=SGD(lr=1.0), batch_size=1, steps=4, schedule=Cosine())
+    assert [round(cosine.lr(s, 5), 6) for s in range(5)] == [1.0, 0.853553, 0.5, 0.146447, 0.0]
+
+
+def test_the_linear_scaling_rule() -> None:
+    """Goyal et al.: 0.1 for 256 images is 3.2 for 8192; warm-up and schedule scale with it."""
+    large = Recipe(optimizer=SGD(lr=0.1), batch_size=8192, lr_batch=256, epochs=10, schedule=Every(5), warmup_steps=2)
+    assert large.base_lr == pytest.approx(3.2)
+    assert [round(large.lr(step, 8192), 6) for step in (0, 1, 4, 5)] == [1.6, 3.2, 3.2, 0.32]
+    assert Recipe(optimizer=SGD(lr=0.1), batch_size=8192, epochs=10).base_lr == 0.1
+    assert Recipe(optimizer=SGD(lr=0.1), batch_size=64, lr_batch=64, epochs=10).lr(0, 640) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("drop_last", "length", "per_epoch", "total"),
+    [
+        (True, {"epochs": 3}, 10, 30),
+        (False, {"epochs": 3}, 11, 33),
+        (True, {"epochs": 2.5}, 10, 25),
+        (True, {"steps": 7}, 10, 7),
+    ],
+)
+def test_lengths(drop_last: bool, length: dict[str, Any], per_epoch: int, total: int) -> None:
+    recipe = Recipe(optimizer=SGD(lr=0.1), batch_size=10, drop_last=drop_last, **length)
+    assert (recipe.steps_per_epoch(104), recipe.total_steps(104)) == (per_epoch, total)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": None}, {"steps": 2}, {"epochs": 0.0}, {"batch_size": 0}, {"accumulate": 0}, {"accumulate": 3},
+        {"ema_decay": 0.0}, {"ema_decay": 1.0}, {"lr_batch": 0}, {"optimizer": SGD(lr=0.0)},
+    ],
+)  # fmt: skip
+def test_values_that_make_no_recipe(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="recipe: expected"):
+        Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 4, "epochs": 1.0, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("fields", "samples", "ranks", "message"),
+    [
+        ({}, 0, 1, "nothing to train on"),
+        ({}, 11, 1, "11 samples, fewer than one batch of 12"),
+        ({"accumulate": 3}, 100, 5, "accumulate x processes = 3 x 5; batch_size=12"),
+        ({"accumulate": 4}, 100, 2, "accumulate x processes = 4 x 2; batch_size=12"),
+        ({"drop_last": False}, 13, 2, "the last batch has 1 of 13 samples, which 2 processes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(fields: dict[str, Any], samples: int, ranks: int, message: str) -> None:
+    recipe = Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 12, "epochs": 1.0, **fields})
+    with pytest.raises(UserError, match=message):
+        recipe.check(samples, ranks)
+
+
+@pytest.mark.parametrize(
+    ("fields", "samples", "ranks"),
+    [({}, 12, 1), ({}, 12, 4), ({"accumulate": 3}, 50, 4), ({"drop_last": False}, 5, 1), ({"drop_last": False}, 14, 2)],
+)
+def test_what_fits(fields: dict[str, Any], samples: int, ranks: int) -> None:
+    Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 12, "epochs": 1.0, **fields}).check(samples, ranks)
