@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from core.targets import Targets
 from pretrain.mixing.has import HaS
 
 
@@ -53,8 +54,8 @@ def test_hides_cells_at_its_rate_each_image_by_itself() -> None:
 def test_hides_the_mean_colour_and_leaves_the_labels() -> None:
     draw = HaS(drop_rate=1.0).draw((2, 3, 8, 8), _generator(0))
     assert not HaS().apply(torch.randn(2, 3, 8, 8), draw).any(), "the mean, after normalisation"
-    targets = HaS().targets(torch.tensor([4, 7]), draw)
-    assert (targets.lam, targets.labels_a.tolist()) == (1.0, [4, 7])
+    own = Targets.of(torch.tensor([4, 7]))
+    assert HaS().targets(own, draw) is own
 
 
 @pytest.mark.parametrize("wrong", [{"grid": 0}, {"drop_rate": 1.1}, {"drop_rate": -0.1}])
