@@ -147,8 +147,9 @@ class Command(Generic[StageT]):
         run = opened[0] if opened else Run(cell.folder, digest)
         if done:
             _done(cell, run)
-            return 0
-        return self._run([(cell, self._job(cell, run, team))])
+        code = 0 if done else self._run([(cell, self._job(cell, run, team))])
+        processes.leave(team)
+        return code
 
     def _job(self, cell: Cell[StageT], run: Run, device: "Fabric") -> Job:
         row, _ = cell.row_and_steps

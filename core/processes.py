@@ -66,3 +66,11 @@ def agree(fabric: "Fabric", act: Callable[[], T]) -> T:
         raise UserError(problem)
     found: T = value
     return found
+
+
+def leave(fabric: "Fabric") -> None:
+    """Wait for the others, then end their group: NCCL complains of one that is left to the process's exit."""
+    import torch
+
+    fabric.barrier()
+    torch.distributed.destroy_process_group()
