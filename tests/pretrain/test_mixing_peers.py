@@ -24,8 +24,9 @@ from pretrain.samples import Batch
 
 SPEC = Spec("none", 5, 12)
 METHODS: list[Mixing] = [
-    NoMixing(), Mixup(), Cutout(), CutMix(), HaS(), Chain((CutMix(), Cutout(), Mixup())),
-    AtLayers(CutMix(), ("layer1",)), AtLayers(Mixup(), ("layer2",)), AtLayers(HaS(), ("layer1",)), Chain((AtLayers(), Cutout())),
+    NoMixing(), Mixup(), Cutout(), CutMix(), HaS(),
+    Chain((CutMix(), Cutout(), Mixup())), Chain((AtLayers(), Cutout())),
+    AtLayers(CutMix(), ("layer1",)), AtLayers(Mixup(), ("layer2",)), AtLayers(HaS(), ("layer1",)),
 ]  # fmt: skip
 
 
