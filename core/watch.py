@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SHARES = {"top1": "top-1", "data_wait": "data wait"}
 """Name of a share -> what people call it: training images whose own class came first; time spent waiting for data."""
+_WIDTH = 14  # of a bar, in characters
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,15 @@ class Moment:
     """Numbers worth showing: loss, top1, data_wait."""
 
     def text(self) -> str:
-        """All but the phase: "64/640 images  loss 2.31  top-1 43.1 %  412 images/s  data wait 2.0 %  10 s left"."""
+        """All but the phase: "64/640 images  9 s left  loss 2.31  top-1 43.1 %  412 images/s  data wait 2.0 %".
+
+        What matters most stands first: a narrow terminal cuts the end off.
+        """
         shown = {name: _number(name, value) for name, value in self.values.items()}
         wait = [shown.pop("data_wait")] if "data_wait" in shown else []
         rate = f"{self.per_second:,.0f} {self.unit}/s"
-        parts = [f"{self.done:,}/{self.total:,} {self.unit}", *shown.values(), rate, *wait, f"{_time(self.left)} left"]
-        return "  ".join(parts)
+        far = f"{self.done:,}/{self.total:,} {self.unit}"
+        return "  ".join([far, f"{_time(self.left)} left", *shown.values(), rate, *wait])
 
 
 class Bars:
@@ -121,11 +125,11 @@ class Bars:
 
         grid = Table.grid(padding=(0, 1))
         grid.add_column(no_wrap=True)
-        grid.add_column(width=20)
+        grid.add_column(width=_WIDTH)
         grid.add_column(no_wrap=True, overflow="ellipsis")
         for name, moment in self._moments.items():
             label = moment.phase if len(self._moments) == 1 else f"{name} {moment.phase}"
-            bar = ProgressBar(max(moment.total, 1), moment.done, width=20)
+            bar = ProgressBar(max(moment.total, 1), moment.done, width=_WIDTH)
             grid.add_row(Text(label), bar, Text(moment.text()))
         return grid
 

@@ -24,7 +24,7 @@ MOMENT = Moment("train", 1024, 5000, "images", 412.4, 9.6, {"loss": 2.3149, "dat
 
 
 def test_a_moment_in_words() -> None:
-    assert MOMENT.text() == ("1,024/5,000 images  loss 2.315  top-1 43.1 %  412 images/s  data wait 2.0 %  10 s left")
+    assert MOMENT.text() == ("1,024/5,000 images  10 s left  loss 2.315  top-1 43.1 %  412 images/s  data wait 2.0 %")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_moment_in_words() -> None:
     [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (7500, "2 h 5 min"), (100_000, "1 d 3 h")],
 )
 def test_time_left(seconds: float, text: str) -> None:
-    assert Moment("train", 1, 2, "images", 1, seconds, {}).text().endswith(f"  {text} left")
+    assert Moment("train", 1, 2, "images", 1, seconds, {}).text() == f"1/2 images  {text} left  1 images/s"
 
 
 def test_lines_where_there_is_no_terminal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -40,9 +40,9 @@ def test_lines_where_there_is_no_terminal(tmp_path: Path, caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO):
         run.progress(done=0, total=10, loss=2.5, top1=0.25)
         run.progress(done=10, total=10, loss=1.5, top1=0.5, data_wait=0.1)
-    assert caplog.messages[0] == "train: 0/10 images  loss 2.5  top-1 25.0 %  0 images/s  0 s left"
+    assert caplog.messages[0] == "train: 0/10 images  0 s left  loss 2.5  top-1 25.0 %  0 images/s"
     assert re.fullmatch(
-        r"train: 10/10 images  loss 1.5  top-1 50.0 %  [\d,]+ images/s  data wait 10.0 %  0 s left", caplog.messages[1]
+        r"train: 10/10 images  0 s left  loss 1.5  top-1 50.0 %  [\d,]+ images/s  data wait 10.0 %", caplog.messages[1]
     )
 
 
@@ -83,7 +83,9 @@ def test_bars_on_a_terminal(tmp_path: Path, how: str) -> None:
     os.close(terminal)
     assert process.returncode == (1 if how == "crash" else 0)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode())
-    assert re.search(r"one/seed0 train\W+1/4 images  loss 2\.5  top-1 25\.0 %  \d+ images/s  data wait 2\.0 %", plain)
+    assert re.search(
+        r"one/seed0 train\W+1/4 images  \d+ s left  loss 2\.5  top-1 25\.0 %  \d+ images/s  data wait 2\.0 %", plain
+    )
     assert "two/seed0 train" in plain
     lines = [line.split("\r")[-1] for line in plain.replace("\r\n", "\n").splitlines()]
     for line in ("epoch 0: top1_error 40.00 %", "printed 0", "epoch 1: top1_error 40.00 %", "printed 1"):
