@@ -85,6 +85,7 @@ class Command(Generic[StageT]):
 
     def _main(self, argv: list[str]) -> int:
         parser = _parser(self.name, several=self.together is not None)
+        argv = argv[1:] if argv[:1] == ["--"] else argv  # torchrun's end of its own options, which it may pass on
         if not argv or argv[0] in ("-h", "--help"):
             print(parser.format_help())  # noqa: T201
             return 0 if argv else 2

@@ -1,6 +1,6 @@
 """One cell in several processes, a device each: torchrun's variables, their Fabric, and what the first alone does.
 
-`torchrun --nproc-per-node 4 -m pretrain CONFIG`. The first process (rank 0) opens the run's folder and writes to it;
+`torchrun --nproc-per-node 4 -m pretrain -- CONFIG`. The first process (rank 0) opens the run's folder and writes to it;
 the others take its word for how that went.
 """
 

@@ -1,6 +1,6 @@
 """`python -m pretrain CONFIG [CONFIG ...]`: train a backbone, or several side by side from one stream of images.
 
-`torchrun --nproc-per-node N -m pretrain CONFIG` trains one on N devices.
+`torchrun --nproc-per-node N -m pretrain -- CONFIG` trains one on N devices.
 """
 
 import sys

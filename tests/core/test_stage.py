@@ -92,6 +92,10 @@ def test_torchruns_other_processes_are_refused(
     assert run("pretrain/cutmix") == 0
 
 
+def test_a_lone_dash_that_torchrun_passes_on_is_no_config(here: Path) -> None:
+    assert Command("pretrain", Named, execute).main(["--", "configs/pretrain/cutmix.py", "--alpha", "0.5"]) == 0
+
+
 def test_an_unknown_device_lists_the_devices(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("pretrain/cutmix", "--device", "gpu")
