@@ -48,15 +48,16 @@ class Peers:
         Returns:
             [n, ...], new memory; the gradient flows back to the rank that a row came from.
         """
-        if self.ranks == 1:
-            return rows.index_select(0, partner.to(rows.device, non_blocking=True))
-        assert len(partner) == self.images(len(rows)), f"{len(rows)} of {len(partner)} images on rank {self.rank}"
-        wanted = partner[self.rank :: self.ranks]
-        places = wanted % self.ranks * len(rows) + wanted // self.ranks  # ranks lie one after the other
-        # Channels last travels as it lies: a region of a channels-last batch is contiguous once its channels are last.
-        packed = rows.movedim(1, -1).contiguous() if rows.ndim > 1 else rows.contiguous()
-        found = self.gather(packed).flatten(0, 1).index_select(0, places.to(rows.device, non_blocking=True))
-        return found.movedim(-1, 1) if rows.ndim > 1 else found
+        channels_last = rows.ndim > 2 and rows.stride(1) == 1
+        if channels_last:  # rows are copied as they lie, and travel so
+            rows = rows.movedim(1, -1)
+        if self.ranks > 1:
+            assert len(partner) == self.images(len(rows)), f"{len(rows)} of {len(partner)} images on rank {self.rank}"
+            wanted = partner[self.rank :: self.ranks]
+            partner = wanted % self.ranks * len(rows) + wanted // self.ranks  # ranks lie one after the other
+            rows = self.gather(rows.contiguous()).flatten(0, 1)
+        picked = rows.index_select(0, partner.to(rows.device, non_blocking=True))
+        return picked.movedim(-1, 1) if channels_last else picked
 
 
 def one_process() -> Peers:

@@ -40,13 +40,12 @@ class Mixup(Mixing):
     def mix(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
         """Blend ``x`` [N, C, H, W] with its partners."""
         assert draw.partner is not None
-        return (x * draw.lam).add_(pick(x, draw.partner), alpha=1.0 - draw.lam)
+        return torch.lerp(x, pick(x, draw.partner), 1.0 - draw.lam)
 
     def mix_(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
         """Blend ``x`` [N, C, H, W] with its partners in place."""
         assert draw.partner is not None
-        partners = pick(x, draw.partner)  # before x changes
-        return x.mul_(draw.lam).add_(partners, alpha=1.0 - draw.lam)
+        return x.lerp_(pick(x, draw.partner), 1.0 - draw.lam)
 
     def blend(self, draw: Draw) -> Blend | None:
         """Lambda of one's own everywhere."""
