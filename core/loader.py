@@ -5,7 +5,9 @@ of epochs. It can begin at any step, so that a run that goes on sees what it wou
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -314,7 +316,18 @@ def _same(batch: Any) -> Any:
 
 
 def _begin_worker(_: int) -> None:
+    """Settle a worker's threads and signals: what is sent to the whole job is the training's to answer.
+
+    Without workers it could not end its step and save. They end when the training's process ends or says so.
+    """
     torch.set_num_threads(1)
-    # A signal to the whole job is the training's to answer; without workers it could not save what it has.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

@@ -1,139 +1,201 @@
-"""The authors' colour changes against their formulas, the crop's distribution, and the samples made of them."""
+"""Crops against torchvision's distribution and pixels, colours against the authors' formulas, CIFAR's windows."""
 
-from pathlib import Path
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torchvision.transforms import RandomResizedCrop as TorchCrop
+from torchvision.transforms.v2 import functional
 
-from core.data.imagenet import ImageNet
-from core.data.records import ImageRecord
+from core.data.pictures import Decoded, Pixels
 from core.errors import UserError
-from core.loader import train_batches
-from pretrain.augmentation import RandomResizedCrop
-from pretrain.samples import LowResolution, TrainSamples, ValSamples, collate
-from tests.data import layouts
+from pretrain import colour
+from pretrain.augmentation import PaddedCrop, RandomResizedCrop, View, resize, shifted
 
 
-@pytest.fixture
-def records(tmp_path: Path) -> tuple[ImageRecord, ...]:
-    layouts.imagenet(tmp_path, {"train": {"n01": 3, "n02": 3}, "val": {"n01": 2, "n02": 2}})
-    return ImageNet().records(tmp_path, "train")
+def _image(height: int = 40, width: int = 60) -> Decoded:
+    return Decoded(np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def _image(height: int = 40, width: int = 60) -> Tensor:
-    return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(7))
+def _ramp(side: int = 256) -> Decoded:
+    """0 to 255 from left to right."""
+    row = np.linspace(0, 255, side).round().astype(np.uint8)
+    return Decoded(np.broadcast_to(row[None, :, None], (side, side, 3)).copy())
 
 
-def _seeded(augmentation: RandomResizedCrop, seed: int, image: Tensor, size: int = 24) -> Tensor:
-    torch.manual_seed(seed)
-    return augmentation(image, size)
+def _same(a: View, b: View) -> bool:
+    return np.array_equal(a.pixels, b.pixels) and (
+        (a.colour is None and b.colour is None) or np.array_equal(np.array(a.colour), np.array(b.colour))
+    )
 
 
-def test_the_global_seed_decides_and_the_image_stays() -> None:
-    augmentation, image = RandomResizedCrop(jitter=0.4, lighting=0.1), _image()
-    before = image.clone()
-    assert torch.equal(_seeded(augmentation, 3, image), _seeded(augmentation, 3, image))
-    assert not torch.equal(_seeded(augmentation, 3, image), _seeded(augmentation, 4, image))
-    assert torch.equal(image, before)
+@pytest.mark.parametrize("augmentation", [RandomResizedCrop(jitter=0.4, lighting=0.1), PaddedCrop()])
+def test_the_seed_alone_decides_and_the_image_stays(augmentation: Any) -> None:
+    image = _image(40, 40)
+    before = image.pixels.copy()
+    state, global_state = random.getstate(), torch.get_rng_state()
+    views = [augmentation(image, 24, seed) for seed in (3, 3, 4)]
+    assert _same(views[0], views[1])
+    assert not _same(views[0], views[2])
+    assert all(view.pixels.shape == (24, 24, 3) and view.pixels.dtype == np.uint8 for view in views)
+    assert np.array_equal(image.pixels, before)
+    assert random.getstate() == state
+    assert torch.equal(torch.get_rng_state(), global_state)
 
 
-def test_without_colour_changes_pixels_stay_uint8() -> None:
-    assert _seeded(RandomResizedCrop(), 0, _image()).dtype == torch.uint8
-    assert _seeded(RandomResizedCrop(jitter=0.1), 0, _image()).dtype == torch.float32
+def test_a_view_is_the_crop_that_torchvision_resizes() -> None:
+    """The same pixels as cutting the box that was drawn out of the whole image, torchvision's resize, and a flip."""
+    augmentation, image, flips = RandomResizedCrop(), _image(90, 120), 0
+    whole = torch.from_numpy(image.pixels).permute(2, 0, 1)
+    for seed in range(40):
+        rng = random.Random(seed)
+        top, left, height, width = augmentation.box(90, 120, rng)
+        flipped = rng.random() < 0.5
+        flips += flipped
+        crop = whole[:, top : top + height, left : left + width]
+        expected = functional.resize(crop, [32, 32], antialias=True)
+        expected = expected.flip(-1) if flipped else expected
+        assert np.array_equal(augmentation(image, 32, seed).pixels, expected.permute(1, 2, 0).numpy())
+    assert 8 < flips < 32
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(50, 70), (7, 5), (24, 24), (1, 1), (24, 90)])
+def test_resize_gives_torchvisions_pixels(interpolation: str, shape: tuple[int, int]) -> None:
+    pixels = _image(*shape).pixels
+    mode = functional.InterpolationMode(interpolation)
+    expected = functional.resize(torch.from_numpy(pixels).permute(2, 0, 1), [24, 24], mode, antialias=True)
+    resized = resize(pixels, 24, interpolation)
+    assert resized.flags.c_contiguous
+    assert np.array_equal(resized, expected.permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 100), (20, 300), (1, 1)])
+def test_boxes_are_distributed_as_torchvisions(height: int, width: int) -> None:
+    """Means of place, area and log aspect over 4000 draws; long images take the central box after ten attempts."""
+    rng, image = random.Random(0), torch.empty(1, height, width)
+    torch.manual_seed(0)
+    ours = [RandomResizedCrop().box(height, width, rng) for _ in range(4000)]
+    theirs = [TorchCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
+
+    def described(boxes: Sequence[Sequence[int]]) -> Any:
+        t, left, h, w = (np.array(column, float) for column in zip(*boxes, strict=True))
+        return np.stack([t / height, left / width, h * w / (height * width), np.log(w / h), (h == height) + 0.0])
+
+    a, b = described(ours), described(theirs)
+    tolerance = 5 * np.sqrt(a.var(1) / 4000 + b.var(1) / 4000) + 1e-9  # 5 standard errors
+    assert (np.abs(a.mean(1) - b.mean(1)) <= tolerance).all()
+    assert all(min(t, x) >= 0 and t + h <= height and x + w <= width for t, x, h, w in ours)
 
 
 def test_crops_cover_what_they_may() -> None:
-    """A ramp from 0 to 255 over the width shows how much of it a crop spans; its mean shows where."""
-    ramp = torch.linspace(0, 255, 256).round().to(torch.uint8).expand(3, 256, 256)
     augmentation = RandomResizedCrop(min_area=0.25, flip=0.0)
-    spans = []
-    for seed in range(300):
-        view = _seeded(augmentation, seed, ramp, 64).float()
-        spans.append(float(view[0, :, -1].mean() - view[0, :, 0].mean()) / 255)
+    views = [augmentation(_ramp(), 64, seed).pixels.astype(float) for seed in range(300)]
+    spans = [float(view[:, -1].mean() - view[:, 0].mean()) / 255 for view in views]
     # Width is sqrt(area * aspect): from sqrt(.25 * 3/4) = .43 to 1; both ends are reached in 300 draws.
     assert 0.38 < min(spans) < 0.55
     assert 0.93 < max(spans) <= 1.0
 
 
 def test_half_of_the_views_are_flipped() -> None:
-    ramp = torch.arange(0, 256, dtype=torch.uint8).expand(3, 256, 256)
-    flipped = sum(
-        int(view[0, 0, 0] > view[0, 0, -1]) for view in (_seeded(RandomResizedCrop(), s, ramp) for s in range(200))
-    )
-    assert 72 <= flipped <= 128  # 4 standard deviations
-    assert all(_seeded(RandomResizedCrop(flip=0.0), s, ramp)[0, 0, 0] < 128 for s in range(20))
+    for augmentation in (RandomResizedCrop(), PaddedCrop(padding=0)):
+        flipped = sum(int(p[0, 0, 0] > p[0, -1, 0]) for p in (augmentation(_ramp(), 64, s).pixels for s in range(200)))
+        assert 72 <= flipped <= 128  # 4 standard deviations
+    views = [RandomResizedCrop(flip=0.0)(_ramp(), 64, seed).pixels for seed in range(20)]
+    assert all(view[0, 0, 0] < view[0, -1, 0] for view in views)
 
 
-def test_lighting_adds_one_colour_of_the_principal_axes() -> None:
-    image = _image(24, 24)
-    plain, lit = (
-        RandomResizedCrop(min_area=1.0, flip=0.0, max_aspect=1.0),
-        RandomResizedCrop(1.0, 1.0, 0.0, lighting=0.1),
-    )
-    shifts = []
-    for seed in range(400):
-        difference = _seeded(lit, seed, image) - _seeded(plain, seed, image).float()
-        assert (difference.std(dim=(1, 2)) < 1e-3).all()
-        shifts.append(difference.mean(dim=(1, 2)).double().numpy() / 255)
-    eigenvalues = np.array([0.2175, 0.0188, 0.0045])
+class _Chosen(random.Random):
+    """Draws what it is told."""
+
+    def __init__(self, amounts: Sequence[float], order: Sequence[int], noise: Sequence[float]) -> None:
+        super().__init__(0)
+        self.amounts, self.order, self.noise = iter(amounts), list(order), iter(noise)
+
+    def uniform(self, a: float, b: float) -> float:
+        return next(self.amounts)
+
+    def sample(self, population: Any, k: int, *, counts: Any = None) -> Any:
+        return self.order
+
+    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
+        return next(self.noise)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_colour_changes_are_the_authors(order: tuple[int, int, int]) -> None:
+    """utils.py of CutMix-PyTorch: image.lerp(target, alpha) one after the other, then lighting, on floats in 0..1."""
+    amounts, noise = (0.3, -0.2, 0.37), (0.1, -0.05, 0.2)
+    pixels = _image(16, 12).pixels
+    image = pixels.astype(float) / 255
+    for kind in order:
+        grey = (image * [0.299, 0.587, 0.114]).sum(2, keepdims=True)
+        target = (np.zeros_like(image), np.full_like(image, grey.mean()), np.broadcast_to(grey, image.shape))[kind]
+        image = image + amounts[kind] * (target - image)
     vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-    expected = vectors @ np.diag((0.1 * eigenvalues) ** 2) @ vectors.T  # covariance of sum_i alpha_i lambda_i p_i
-    np.testing.assert_allclose(np.cov(np.array(shifts).T), expected, rtol=0.3)
+    image = image + (vectors * np.array(noise) * [0.2175, 0.0188, 0.0045]).sum(1)
+    change = colour.draw(_Chosen(amounts, order, noise), pixels, 0.4, 0.1)
+    changed = pixels.astype(float) @ change[:, :3].T + change[:, 3]
+    assert change.dtype == np.float32
+    np.testing.assert_allclose(changed, 255 * image, atol=2e-4)
 
 
-def test_jitter_is_some_order_of_the_three_blends() -> None:
-    """Whatever the order, the result is one of the six compositions with amounts within the strength."""
-    image = _image(16, 16)
-    jittered = RandomResizedCrop(1.0, 1.0, 0.0, jitter=0.4)
-    grey_image = torch.full((3, 16, 16), 100, dtype=torch.uint8)
-    ratios = [float(_seeded(jittered, seed, grey_image, 16)[0, 0, 0]) / 100 for seed in range(300)]
-    # On a grey image contrast and saturation change nothing; brightness scales by 1 - U(-.4, .4).
-    assert 0.6 <= min(ratios) < 0.65
-    assert 1.35 < max(ratios) <= 1.4001
+def test_colour_changes_are_drawn_as_widely_as_said() -> None:
+    grey = np.full(
+        (4, 4, 3), 100, np.uint8
+    )  # contrast and saturation change nothing: brightness scales by 1 - U(-s, s)
+    changes = [colour.draw(random.Random(seed), grey, 0.4, 0.0) for seed in range(300)]
+    ratios = [float((change @ [100, 100, 100, 1])[0]) / 100 for change in changes]
+    assert 0.6 <= min(ratios) < 0.62
+    assert 1.38 < max(ratios) <= 1.4001
     assert np.mean(ratios) == pytest.approx(1.0, abs=4 * 0.8 / np.sqrt(12 * 300))
-    views = torch.stack([_seeded(jittered, seed, image, 16) for seed in range(50)])
-    assert views.std(dim=0).min() > 1.0, "colours do not vary"
+    lit = np.array([colour.draw(random.Random(seed), grey, 0.0, 0.1)[:, 3] for seed in range(400)]) / 255
+    vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    expected = vectors @ np.diag((0.1 * np.array([0.2175, 0.0188, 0.0045])) ** 2) @ vectors.T
+    np.testing.assert_allclose(np.cov(lit.T), expected, rtol=0.3)
+
+
+def test_without_colour_changes_a_view_has_none() -> None:
+    assert RandomResizedCrop()(_image(), 16, 0).colour is None
+    for augmentation in (RandomResizedCrop(jitter=0.1), RandomResizedCrop(lighting=0.1)):
+        change = augmentation(_image(), 16, 0).colour
+        assert change is not None
+        assert change.shape == (3, 4)
+
+
+def _padded(pixels: Pixels, padding: int) -> Pixels:
+    return np.pad(pixels, ((padding, padding), (padding, padding), (0, 0)))
+
+
+def test_padded_crops_are_all_windows_of_the_padded_image() -> None:
+    """Each of the 9 x 9 windows of the image padded by 4, as often as the others; CIFAR's 32 pixels."""
+    image = _image(32, 32)
+    windows = {_padded(image.pixels, 4)[y : y + 32, x : x + 32].tobytes(): (y, x) for y in range(9) for x in range(9)}
+    seen = [windows[PaddedCrop(flip=0.0)(image, 32, seed).pixels.tobytes()] for seed in range(1000)]
+    assert len(set(seen)) == 81
+    for column in zip(*seen, strict=True):
+        assert np.mean(column) == pytest.approx(4.0, abs=4 * math.sqrt(80 / 12 / 1000))
+
+
+def test_a_window_off_the_image_is_black() -> None:
+    image = _image(3, 3)
+    assert not shifted(image, 4, 0).any()
+    assert np.array_equal(shifted(image, 1, -1)[:2, 1:], image.pixels[1:, :2])
+
+
+def test_a_padded_crop_takes_squares_and_may_be_made_smaller() -> None:
+    assert PaddedCrop()(_image(32, 32), 16, 0).pixels.shape == (16, 16, 3)
+    with pytest.raises(UserError, match="60 x 40 pixels"):
+        PaddedCrop()(_image(), 32, 0)
 
 
 @pytest.mark.parametrize("bad", [{"min_area": 0.0}, {"flip": 1.5}, {"jitter": -1.0}, {"max_aspect": 0.5}])
-def test_impossible_augmentations_are_refused(bad: dict[str, float]) -> None:
+def test_impossible_augmentations_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="augmentation"):
         RandomResizedCrop(**bad)
-
-
-def test_kept_images_give_the_same_samples(records: tuple[ImageRecord, ...]) -> None:
-    for kind in ("train", "val"):
-        made = []
-        for keep in (False, True):
-            samples = (
-                TrainSamples(records, RandomResizedCrop(), 24, keep=keep)
-                if kind == "train"
-                else ValSamples(records, 28, 24, keep=keep)
-            )
-            torch.manual_seed(5)
-            made.append(collate([samples.sample(i) for i in range(len(samples))]))
-        assert torch.equal(made[0][0], made[1][0])
-        assert made[0][1].tolist() == [0, 0, 0, 1, 1, 1]
-
-
-def test_validation_takes_the_middle_of_the_shorter_side(tmp_path: Path) -> None:
-    path = layouts.image(tmp_path / "image.png", size=(60, 30), kind="PNG")
-    pixels, label = ValSamples([ImageRecord("image", path, 4)], 30, 20).sample(0)
-    from PIL import Image
-
-    expected = np.array(Image.open(path))[5:25, 20:40]  # no resize at 30: the crop's place alone
-    assert label == 4
-    assert np.array_equal(pixels.permute(1, 2, 0).numpy(), expected)
-
-
-def test_low_resolution_lasts_its_share_of_the_epochs_on_resume_too(records: tuple[ImageRecord, ...]) -> None:
-    samples = TrainSamples(records, RandomResizedCrop(), 24, low=LowResolution(8, 0.5), epochs=5)
-    sizes = []
-    for epoch in (0, 1, 2, 4, 1):  # 1 again: a run that goes on from its checkpoint
-        pixels, _ = next(train_batches(samples, collate, seed=0, epoch=epoch, batch_size=2, first=0, count=1))
-        sizes.append(pixels.shape[-1])
-    assert sizes == [8, 8, 24, 24, 8]
-    with pytest.raises(UserError, match="low_resolution"):
-        LowResolution(share=2.0)
+    with pytest.raises(UserError, match="augmentation"):
+        PaddedCrop(padding=-1)

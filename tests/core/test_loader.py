@@ -1,0 +1,238 @@
+"""The stream of batches: what is in it is a function of the seed alone, and errors come through as they are."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from core.data.records import DataError
+from core.errors import UserError
+from core.loader import on_device, order, ordered_batches, train_batches, train_stream
+from core.slots import Memory, Slots
+from tests.core.networks import Points
+
+
+class Made(NamedTuple):
+    pixels: Tensor
+    keys: Tensor
+    process: int
+
+
+class Noise:
+    """10 samples of 8 bytes that the seed gives, and with them their index, epoch and process."""
+
+    sample_bytes = 8
+
+    def __init__(self) -> None:
+        self.epoch = -1
+
+    def __len__(self) -> int:
+        return 10
+
+    def begin_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def seeded_sample(self, index: int, seed: int) -> tuple[bytes, int, int]:
+        return np.random.default_rng(seed).bytes(8), index, self.epoch
+
+
+def collate(samples: list[tuple[bytes, int, int]], memory: Memory | None = None) -> Made:
+    pixels = np.empty(len(samples) * 8, np.uint8) if memory is None else memory[: len(samples) * 8]
+    pixels[:] = np.frombuffer(b"".join(sample[0] for sample in samples), np.uint8)
+    keys = torch.tensor([sample[1:] for sample in samples])
+    return Made(torch.from_numpy(pixels).reshape(-1, 8), keys, os.getpid())
+
+
+def stream(samples: Any = None, first: int = 0, last: int = 8, **more: Any) -> Any:
+    values = {"seed": 3, "batch_size": 4, "steps_per_epoch": 3, **more}
+    return train_stream(samples or Noise(), values.pop("collate", collate), first=first, last=last, **values)
+
+
+def equal(a: list[Made], b: list[Made]) -> bool:
+    same = all(torch.equal(x.pixels, y.pixels) and torch.equal(x.keys, y.keys) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and same
+
+
+def test_each_epoch_is_the_samples_in_an_order_of_its_own() -> None:
+    batches = list(stream())
+    assert [len(batch.pixels) for batch in batches] == [4, 4, 2, 4, 4, 2, 4, 4]
+    for epoch in (0, 1):
+        keys = torch.cat([batch.keys for batch in batches[3 * epoch : 3 * epoch + 3]]).tolist()
+        assert sorted(keys) == [[index, epoch] for index in range(10)]
+        assert [index for index, _ in keys] == order(10, 3, epoch)
+    assert order(10, 3, 0) != order(10, 3, 1) != order(10, 4, 1)
+    pixels = {bytes(row.tolist()) for batch in batches for row in batch.pixels}
+    assert len(pixels) == sum(len(batch.pixels) for batch in batches), "a sample looks the same in two epochs"
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch's advice on a machine of 2 cores
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_change_no_bit_and_live_across_epochs(workers: int) -> None:
+    batches = list(stream(workers=workers))  # all held at once: no memory may be used twice
+    assert equal(batches, list(stream()))
+    makers = [batch.process for batch in batches]
+    assert makers == [makers[i % workers] for i in range(8)]
+    assert len(set(makers)) == workers
+    assert os.getpid() not in makers
+
+
+def test_a_stream_can_begin_anywhere() -> None:
+    whole = list(stream())
+    for first in range(9):
+        assert equal(list(stream(first=first)), whole[first:])
+    assert equal(list(stream(first=4, workers=2)), whole[4:])
+
+
+def test_ranks_share_each_batch() -> None:
+    whole = list(stream())
+    ranks = [list(stream(rank=rank, ranks=3)) for rank in range(3)]
+    for step, batch in enumerate(whole):
+        for rank in range(3):
+            assert torch.equal(ranks[rank][step].pixels, batch.pixels[rank::3])
+
+
+def test_an_epochs_batches_are_the_streams() -> None:
+    part = train_batches(Noise(), collate, seed=3, epoch=1, batch_size=4, first=1, count=2)
+    assert equal(list(part), list(stream(first=4, last=6)))
+
+
+def test_memory_is_used_again_once_a_batch_is_gone() -> None:
+    places, batches = set(), stream(last=60, workers=1)
+    for batch, alone in zip(batches, stream(last=60), strict=True):
+        places.add(batch.pixels.data_ptr())
+        assert torch.equal(batch.pixels, alone.pixels)
+    assert len(places) <= 6  # 2 ahead and 4 held, whatever the number of steps
+
+
+def test_a_slot_is_free_when_no_tensor_lies_in_it() -> None:
+    slots = Slots(workers=1, each=1, nbytes=4)
+    slot = slots.take(0)
+    assert slot is not None
+    slots.memory(slot)[:] = 7
+    view = slots.open(slot)[1:].reshape(1, 3)
+    assert slots.take(0) is None
+    assert view.tolist() == [[7, 7, 7]]
+    del view
+    assert slots.take(0) == slot
+
+
+class Generated(Points):
+    """Has `sample` alone: torch's global generator decides."""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_that_draw_from_torchs_generator_are_seeded_too(workers: int) -> None:
+    def stacked(samples: list[tuple[Tensor, Tensor]]) -> Tensor:
+        return torch.stack([x for x, _ in samples])
+
+    torch.manual_seed(1)
+    first = list(stream(Generated(), last=4, workers=workers, collate=stacked))
+    torch.manual_seed(2)
+    again = list(stream(Generated(), last=4, collate=stacked))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_workers_leave_torchs_generator_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    list(stream(workers=1, last=2))
+    list(ordered_batches(Noise(), collate, seed=0, batch_size=4, workers=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ordered_batches_are_all_samples_in_order(workers: int) -> None:
+    batches = list(ordered_batches(Noise(), collate, seed=0, batch_size=4, workers=workers))
+    assert torch.cat([batch.keys[:, 0] for batch in batches]).tolist() == list(range(10))
+
+
+class Broken(Noise):
+    def seeded_sample(self, index: int, seed: int) -> tuple[bytes, int, int]:
+        raise DataError("cat.JPEG: truncated or broken")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_file_is_reported_without_the_workers_traceback(workers: int) -> None:
+    with pytest.raises(DataError) as raised:
+        next(stream(Broken(), workers=workers))
+    assert str(raised.value) == "cat.JPEG: truncated or broken"
+
+
+class Dying(Noise):
+    def seeded_sample(self, index: int, seed: int) -> tuple[bytes, int, int]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_worker_that_is_killed_is_reported_with_a_remedy() -> None:
+    with pytest.raises(UserError, match=r"process that loads data died.*--workers"):
+        next(stream(Dying(), workers=1))
+
+
+class Patient(Noise):
+    """Lays down a file for each epoch that it is told of."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def begin_epoch(self, epoch: int) -> None:
+        super().begin_epoch(epoch)
+        (self.folder / str(epoch)).touch()
+
+
+def test_workers_begin_the_next_epoch_while_the_last_one_ends(tmp_path: Path) -> None:
+    batches = stream(Patient(tmp_path), workers=1)
+    next(batches), next(batches)  # of the first epoch one batch is left
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "1").exists():
+        assert time.monotonic() < deadline, "no batch of the second epoch was made ahead"
+        time.sleep(0.01)
+    assert not (tmp_path / "2").exists()
+
+
+def test_workers_live_through_the_signals_that_stop_a_training() -> None:
+    batches = stream(workers=1, last=30)
+    maker = next(batches).process
+    for number in ("TERM", "INT", "USR1"):  # from another process: the training's own SIGTERM ends a worker
+        subprocess.run(["kill", f"-{number}", str(maker)], check=True)
+    assert {batch.process for batch in batches} == {maker}
+
+
+def _stop_within_an_epoch(makers: Any) -> None:
+    batches = stream(workers=2, last=1000)
+    for _ in range(2):
+        makers.put(next(batches).process)
+    makers.close()
+    makers.join_thread()
+    kept.append(batches)  # as a traceback keeps it: nothing has closed it when the process ends
+
+
+kept: list[Any] = []
+
+
+def test_a_training_that_stops_within_an_epoch_can_end_and_its_workers_with_it() -> None:
+    context = multiprocessing.get_context("fork")
+    makers = context.Queue()
+    training = context.Process(target=_stop_within_an_epoch, args=(makers,))
+    training.start()
+    try:
+        processes = [makers.get(timeout=20) for _ in range(2)]
+        training.join(20)
+        assert training.exitcode == 0, "still waiting for its workers"
+    finally:
+        training.kill()
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
+
+
+def test_on_the_cpu_batches_are_passed_on() -> None:
+    batches = list(stream())
+    assert all(a is b for a, b in zip(on_device(batches, torch.device("cpu")), batches, strict=True))
