@@ -7,6 +7,7 @@ from typing import Any
 
 from core.backbone import IMAGENET_MEAN, IMAGENET_STD
 from core.config import unhashed
+from core.data.packed import Packed, Preparation
 from core.data.records import DataSet, ImageRecord, Need
 from core.errors import UserError
 from core.mixing import Mixing
@@ -51,6 +52,9 @@ class Pretrain(Stage):
     """Epochs between validations; the last epoch is always validated."""
     packed: Path | None = unhashed(None)
     """Folder of shards made by `python -m core.data.prepare`, to be read instead of the data set's own files."""
+    preparation: Preparation | None = None
+    """How the images of `packed` were made smaller; None: their pixels are the original ones. Shards that were made
+    otherwise are refused."""
     cache_images: bool = unhashed(False)
     """Decode every image once and keep it in memory as uint8."""
     save_logits: bool = unhashed(True)
@@ -67,11 +71,16 @@ class Pretrain(Stage):
             raise UserError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
         if not all(value > 0.0 for value in self.std):
             raise UserError(f"std: expected standard deviations above 0, got {self.std}")
+        if self.preparation is not None and self.packed is None:
+            raise UserError(
+                "preparation: expected packed too, the folder of the shards that hold images made smaller; "
+                "`python -m core.data.prepare` makes them"
+            )
 
     @property
     def source(self) -> DataSet[ImageRecord]:
         """Where the images are read: the data set's own files, or shards of them."""
-        return self.data
+        return self.data if self.packed is None else Packed(self.data, self.packed, self.preparation)
 
     def needs(self) -> tuple[Need, ...]:
         """Its data set's training and validation splits."""

@@ -18,7 +18,7 @@ from pretrain.stage import Pretrain
 from pretrain.training import Trainer
 
 STREAM = (
-    "seed", "data", "world", "data_root", "packed", "cache_images", "augmentation", "image_size",
+    "seed", "data", "world", "data_root", "packed", "preparation", "cache_images", "augmentation", "image_size",
     "resize", "low_resolution", "device", "workers",
 )  # fmt: skip
 """The fields that say which images come, in which order and how they look."""
