@@ -54,9 +54,10 @@ class Moment:
         """
         shown = {name: _number(name, value) for name, value in self.values.items()}
         wait = [shown.pop("data_wait")] if "data_wait" in shown else []
-        rate = f"{self.per_second:,.0f} {self.unit}/s"
-        far = f"{self.done:,}/{self.total:,} {self.unit}"
-        return "  ".join([far, f"{_time(self.left)} left", *shown.values(), rate, *wait])
+        left, rate = [f"{_time(self.left)} left"], [f"{self.per_second:,.0f} {self.unit}/s"]
+        if self.per_second <= 0:  # nothing is known at the first word of a phase
+            left = rate = []
+        return "  ".join([f"{self.done:,}/{self.total:,} {self.unit}", *left, *shown.values(), *rate, *wait])
 
 
 class Bars:
