@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core import atomic
-from core.data.packed import Preparation
+from core.data.packed import Preparation, picture
 from core.data.pictures import Source, Stored
 from core.data.prepare.encoding import keep, source_bytes
 from core.data.prepare.plan import Plan
@@ -52,6 +52,9 @@ def write(work: Work) -> None:
             where = source.where if isinstance(source, Stored) else str(source)
             data = source_bytes(source)
             kept = keep(data, where, work.preparation)
+            if boxes and size is None and work.preparation is not None:  # the boxes are in the original's pixels
+                original = picture(data, where)
+                size = original.width, original.height
             writer.add(Entry(name, label, kept.image, kept.lengths, nbytes, boxes, size))
         writer.finish()
 
