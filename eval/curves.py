@@ -38,15 +38,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class RowCurves:
-    """A row's error of validation and of training (None where the log has none)."""
+    """A row's error of validation and of training; one of them may be None: the logs have none of it, or not yet."""
 
     name: str
     runs: int
-    val: Curve
+    val: Curve | None
     train: Curve | None
 
     def text(self) -> str:
-        """One line: the last and the lowest mean, in percent, and at which epochs."""
+        """One line: the last and the lowest mean of validation, in percent, and at which epochs."""
+        if self.val is None:
+            return f"{self.name}: not validated yet ({_count(self.runs)})"
         best = min(range(len(self.val.mean)), key=self.val.mean.__getitem__)
         return (
             f"{self.name}: {self.val.mean[-1]:.2f} % at epoch {self.val.epochs[-1]}, "
@@ -62,7 +64,7 @@ def read_rows(folders: Sequence[Path], metric: str = "top1_error") -> list[RowCu
         metric: the number's name in metrics.jsonl; training's is "train_" before it.
 
     Raises:
-        EvalError: a folder has no run, a log is malformed, has no such number, or runs of a row share no epoch.
+        EvalError: a folder has no run, a log is malformed, has no such number, or runs of a row share no epoch of it.
     """
     rows: dict[Path, list[Path]] = {}
     for folder in folders:
@@ -82,20 +84,23 @@ def draw(rows: Sequence[RowCurves], path: Path, metric: str = "top1_error") -> N
         EvalError: the suffix is of no kind that matplotlib writes, or the file cannot be written.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for i, row in enumerate(rows):
         colour = f"C{i % 10}"
-        _line(axes, row.val, colour, "-", f"{row.name} ({_count(row.runs)}): {row.val.mean[-1]:.2f} %")
+        if row.val is not None:
+            _line(axes, row.val, colour, "-", f"{row.name} ({_count(row.runs)}): {row.val.mean[-1]:.2f} %")
         if row.train is not None:
-            _line(axes, row.train, colour, "--", None)
+            _line(axes, row.train, colour, "--", row.text() if row.val is None else None)
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"{metric.replace('_', ' ').replace('top1', 'top-1').replace('top5', 'top-5')}, %")
     dashed = ", dashed: training" if any(row.train is not None for row in rows) else ""
     band = ", band: lowest to highest seed" if any(row.runs > 1 for row in rows) else ""
     axes.set_title(f"validation{dashed}{band}", fontsize="medium")
     axes.grid(alpha=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}.{path.name}")
@@ -109,7 +114,7 @@ def draw(rows: Sequence[RowCurves], path: Path, metric: str = "top1_error") -> N
 
 
 def _line(axes: "Axes", curve: Curve, colour: str, style: str, label: str | None) -> None:
-    marker = "." if len(curve.epochs) == 1 else None  # a line of one point is invisible
+    marker = None if len(curve.epochs) > 1 else "o" if style == "-" else "x"  # a line of one point is invisible
     width = 1.6 if style == "-" else 0.9
     axes.plot(curve.epochs, curve.mean, style, color=colour, linewidth=width, marker=marker, label=label)
     if curve.low != curve.high:
@@ -132,14 +137,14 @@ def _runs(folder: Path) -> list[Path]:
 
 def _row(name: str, runs: Sequence[Path], metric: str) -> RowCurves:
     logs = [_epochs(run / METRICS) for run in runs]
-    val = _curve(logs, metric)
-    if val is None:
+    val, train = _curve(logs, metric), _curve(logs, f"train_{metric}")
+    if val is None and train is None:
         there = sorted({key for log in logs for entry in log.values() for key in entry} - {"epoch", "step"})
         raise EvalError(
-            f"{runs[0] / METRICS}: expected {metric} at an epoch that all {_count(len(runs))} of {name} have; "
+            f"{runs[0] / METRICS}: expected {metric} at an epoch that all runs of {name} have ({_count(len(runs))}); "
             f"numbers of epochs are: {', '.join(there) or 'none yet'}"
         )
-    return RowCurves(name, len(runs), val, _curve(logs, f"train_{metric}"))
+    return RowCurves(name, len(runs), val, train)
 
 
 def _curve(logs: Sequence[dict[int, dict[str, Any]]], key: str) -> Curve | None:

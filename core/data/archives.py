@@ -186,10 +186,11 @@ def stamp(path: Path) -> tuple[int, int]:
 
 def check_name(name: str, archive: Path) -> None:
     """Refuse a member that would be written outside of the folder it is unpacked to. DataError names it."""
-    if name[:1] in ("/", "\\") or ".." in name or ":" in name[:2] or "\\" in name or "\0" in name:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in name[:2] or "\0" in name:
-            raise DataError(f"{archive}: refused, its member {name!r} would leave the folder it is unpacked to")
+    if name[:1] not in ("", "/") and not (".." in name or ":" in name or "\\" in name or "\0" in name):
+        return  # nearly all names, in a fraction of the time
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in name[:2] or "\0" in name:
+        raise DataError(f"{archive}: refused, its member {name!r} would leave the folder it is unpacked to")
 
 
 def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:

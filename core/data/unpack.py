@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.data.archives import check_name, open_zip
@@ -44,9 +44,10 @@ def unpack(archive: Path, folder: str) -> Path:
             if left < 0:
                 raise DataError(f"{archive}: refused, it unpacks to more than {_LIMIT >> 30} GiB")
             check_name(name, archive)
-            if not name.startswith(f"{folder}/"):
+            first, *rest = PurePosixPath(name).parts  # which take "set//etc/x" for "set/etc/x"
+            if first != folder or not rest:
                 raise DataError(f"{archive}: refused, its member {name!r} is not in the folder {folder}/")
-            path = part / name[len(folder) + 1 :]
+            path = part.joinpath(*rest)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 if isinstance(content, bytes):

@@ -154,6 +154,31 @@ def test_names_that_leave(tmp_path: Path, name: str) -> None:
         archives.read_tar(tmp_path / "in" / "a.tar.gz", ["set/a"])
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_doubled_slashes_do_not_make_a_name_absolute(tmp_path: Path, kind: str) -> None:
+    """Joined naively, what follows the folder's name would be `tmp_path`/escaped."""
+    name = f"set/{tmp_path}/escaped"
+    archive = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr(name, b"x")
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    unpack(archive, "set")
+    assert not (tmp_path / "escaped").exists()
+    assert (tmp_path / "set" / tmp_path.relative_to("/") / "escaped").is_file()
+
+
+@pytest.mark.parametrize("name", ["set", "settings/a", "a"])
+def test_only_the_one_folder_is_unpacked(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(DataError, match=f"refused, its member '{name}' is not in the folder set/"):
+        unpack(tmp_path / "a.tar.gz", "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
 @pytest.mark.parametrize("name", ["a..b", "...", "set/..a", "c/d:e"])
 def test_names_that_stay(name: str) -> None:
     archives.check_name(name, Path("a.zip"))

@@ -38,7 +38,16 @@ def test_seeds_of_a_row_become_mean_and_band(tmp_path: Path) -> None:
     assert baseline.train is None
     assert cutmix.text() == "cutmix: 33.00 % at epoch 3, lowest 33.00 % at 3 (3 seeds)"
     (top5, _) = read_rows([tmp_path / "cutmix", tmp_path / "baseline"], "top5_error")
+    assert top5.val is not None
     assert (top5.val.mean, top5.train) == ((21, 16.5), None)
+
+
+def test_a_run_that_was_not_validated_yet_is_drawn_and_said(tmp_path: Path) -> None:
+    run(tmp_path / "new" / "seed0", [None, None])
+    (row,) = read_rows([tmp_path / "new"])
+    assert (row.val, row.train) == (None, Curve((1, 2), (51, 52), (51, 52), (51, 52)))
+    assert row.text() == "new: not validated yet (1 seed)"
+    draw([row], tmp_path / "c.svg")
 
 
 def test_rows_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -103,7 +112,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         ("", "numbers of epochs are: none yet"),
         ('{"step": 1, "loss": 2}\n', "numbers of epochs are: none yet"),
         ('{"epoch": 1, "train_top1_error": 3, "top1_err', "numbers of epochs are: none yet"),
-        ('{"epoch": 1, "train_top1_error": 3}\n', "expected top1_error at an epoch .* are: train_top1_error$"),
+        ('{"epoch": 1, "train_loss": 3}\n', "expected top1_error at an epoch .* are: train_loss$"),
         ('{"epoch": 1, "top1_error": "x"}\n', "expected top1_error"),
         ('{"epoch": 1.5, "top1_error": 1}\n', ":1: epoch is 1.5, expected a whole number"),
         ('{}\n{"epoch": 1\n{}\n', ":2: not JSON"),
