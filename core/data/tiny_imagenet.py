@@ -9,6 +9,7 @@ train images, which nothing here needs, are not read. The images of test have no
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -92,7 +93,7 @@ tiny-imagenet-200/val/val_annotations.txt             <file> <wnid> <x0> <y0> <x
             return _Folder(root / self.folder)
         if not (root / self.archive).is_file():
             raise DataError(f"{self.name}: file {root / self.archive} does not exist.\n{self._expected(root)}")
-        return _Zip(root / self.archive, f"{self.published_as.folder}/")
+        return _zip(open_zip(root / self.archive), f"{self.published_as.folder}/")
 
     def _read(self, root: Path, split: str) -> tuple[ImageRecord, ...]:
         labels = {wnid: label for label, wnid in enumerate(self.classes(root))}
@@ -141,9 +142,8 @@ class _Folder(_Tree):
 
 
 class _Zip(_Tree):
-    def __init__(self, path: Path, prefix: str) -> None:
-        self.archive: ZipArchive = open_zip(path)
-        self.prefix = prefix
+    def __init__(self, archive: ZipArchive, prefix: str) -> None:
+        self.archive, self.prefix = archive, prefix
         self._groups: dict[str, list[str]] = {}
         for name in self.archive.members:
             if name.startswith(prefix):
@@ -169,6 +169,12 @@ class _Zip(_Tree):
         members, archive, base = self.archive.members, self.archive, f"{self.prefix}{name}/"
         files = sorted(file for file in self._groups.get(name, ()) if file.lower().endswith(IMAGE_SUFFIXES))
         return [(file, ZipImage(archive, members[base + file])) for file in files if file[0] != "."]
+
+
+@lru_cache(maxsize=4)
+def _zip(archive: ZipArchive, prefix: str) -> _Zip:
+    """One for an archive, so that its members are put into folders once in a process."""
+    return _Zip(archive, prefix)
 
 
 def _train(tree: _Tree, labels: dict[str, int]) -> Iterator[ImageRecord]:
