@@ -109,7 +109,7 @@ def test_a_zip_that_is_cut_off(tmp_path: Path, keep: int) -> None:
     assert "cut off" in str(caught.value) or "broken" in str(caught.value)
 
 
-def test_every_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
     """Whatever bit flips: the same bytes, or an error that names the archive; never other bytes, never a crash."""
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
@@ -117,19 +117,20 @@ def test_every_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
         file.writestr("b.txt", b"other content " * 9)
     data = path.read_bytes()
     noticed = 0
-    for position in range(len(data) * 8):
-        flipped = bytearray(data)
-        flipped[position // 8] ^= 1 << position % 8
-        path.write_bytes(flipped)
-        archive = ZipArchive(path)
-        try:
-            found = [archive.read(member) for member in archive.members.values()]
-        except DataError as error:
-            assert str(error).startswith(str(path))  # noqa: PT017
-            noticed += 1
-        else:
-            assert found in ([b"some content " * 9, b"other content " * 9], [])
-    assert noticed > len(data) * 2
+    with path.open("r+b") as file:
+        for position in range(0, len(data) * 8, 3):
+            at, bit = divmod(position, 8)
+            os.pwrite(file.fileno(), bytes([data[at] ^ 1 << bit]), at)
+            archive = ZipArchive(path)
+            try:
+                found = [archive.read(member) for member in archive.members.values()]
+            except DataError as error:
+                assert str(error).startswith(str(path))  # noqa: PT017
+                noticed += 1
+            else:
+                assert found in ([b"some content " * 9, b"other content " * 9], [])
+            os.pwrite(file.fileno(), data[at : at + 1], at)
+    assert noticed > len(data) * 2 / 3
 
 
 @pytest.mark.parametrize(
