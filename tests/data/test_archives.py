@@ -118,7 +118,7 @@ def test_a_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
     data = path.read_bytes()
     noticed = 0
     with path.open("r+b") as file:
-        for position in range(0, len(data) * 8, 3):
+        for position in range(0, len(data) * 8):
             at, bit = divmod(position, 8)
             os.pwrite(file.fileno(), bytes([data[at] ^ 1 << bit]), at)
             archive = ZipArchive(path)
@@ -128,9 +128,9 @@ def test_a_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
                 assert str(error).startswith(str(path))  # noqa: PT017
                 noticed += 1
             else:
-                assert found in ([b"some content " * 9, b"other content " * 9], [])
+                assert found == [b"some content " * 9, b"other content " * 9]
             os.pwrite(file.fileno(), data[at : at + 1], at)
-    assert noticed > len(data) * 2 / 3
+    assert noticed > len(data) * 2
 
 
 @pytest.mark.parametrize(
