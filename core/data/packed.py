@@ -80,7 +80,7 @@ def picture(data: bytes, where: str, segments: Starts | None = None) -> Picture:
     """
     header = parse(data)
     if header is None or header.height * header.width > MOST_PIXELS:
-        return Decoded(np.asarray(read_rgb_bytes(data, where)))
+        return Decoded(np.array(read_rgb_bytes(data, where)))
     if segments is not None and len(segments) != 1 + per_row(header) * -(-header.height // header.mcu_height):
         raise DataError(f"{where}: its table of segments does not fit its size")
     return _Jpeg(data, header, segments, where)
@@ -95,7 +95,7 @@ class _Jpeg(Picture):
         try:
             return decode_crop(self.data, self.header, top, left, height, width, self.segments)
         except ValueError:  # the general reader's verdict counts, and its message
-            return np.asarray(read_rgb_bytes(self.data, self.where))[top : top + height, left : left + width]
+            return np.array(read_rgb_bytes(self.data, self.where))[top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)

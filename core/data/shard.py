@@ -138,13 +138,13 @@ class Shard:
             DataError: the shard is cut short or damaged there.
         """
         offset, size, segments, crc = self._places[number].tolist()
-        data = self._at(offset, size + 2 * segments)
-        if len(data) != size + 2 * segments:
-            there = f"{size + 2 * segments:,} bytes expected at byte {offset:,}, {len(data):,} are there"
+        image, table = self._at(offset, size), self._at(offset + size, 2 * segments)
+        if len(image) + len(table) != size + 2 * segments:
+            there = f"{size + 2 * segments:,} bytes expected at byte {offset:,}, {len(image) + len(table):,} are there"
             raise DataError(f"{self.path}: image {name}: the shard is cut short: {there}. {_REMEDY}")
-        if zlib.crc32(data) != crc:
+        if zlib.crc32(table, zlib.crc32(image)) != crc:
             raise DataError(f"{self.path}: image {name}: its checksum is wrong: the shard is damaged. {_REMEDY}")
-        return data[:size], np.frombuffer(data, "<u2", segments, size)
+        return image, np.frombuffer(table, "<u2")
 
     def checksum(self) -> int:
         """CRC-32 of all before the footer, read anew. DataError: the file cannot be read."""

@@ -17,6 +17,7 @@ Starts: TypeAlias = NDArray[np.int64]
 """[segments + 1]: where each begins, in bytes from the start of the scan; the last entry: the end of the file's EOI."""
 
 _RST0, _EOI = 0xD0, 0xD9
+_NUMBERS = np.tile(np.arange(_RST0, _RST0 + 8, dtype=np.uint8), 512)  # enough for most boxes
 _NARROW = 4
 """Images up to so many columns wide get their chroma by repetition in libjpeg, not by interpolation."""
 
@@ -58,25 +59,19 @@ def part(
         first -= 1
     y, x = first_row * tall, first * wide
     size = min(header.height, last_row * tall) - y, min(header.width, last * wide) - x
-    bounds = starts[first_row * columns : last_row * columns + 1]
-    lines = [
-        slice(begin, end)
-        for begin, end in zip(
-            (bounds[first:-1:columns] + header.scan_at).tolist(),
-            (bounds[last::columns] + header.scan_at).tolist(),
-            strict=True,
-        )
-    ]
+    # [rows + 1, segments of a row]: a row's segments stand together, so that one slice takes those of the box.
+    bounds = starts[first_row * columns : last_row * columns + 1] + header.scan_at
+    lines = zip(bounds[first:-1:columns].tolist(), bounds[last::columns].tolist(), strict=True)
     at = header.size_at
     start = (data[:at], size[0].to_bytes(2, "big"), size[1].to_bytes(2, "big"), data[at + 4 : header.scan_at])
-    file = bytearray().join((*start, *(data[line] for line in lines)))
-    lengths = np.diff(bounds).reshape(-1, columns)[:, first:last]
-    _number(file, header.scan_at - 1 + np.cumsum(lengths))
+    file = bytearray().join((*start, *[data[begin:end] for begin, end in lines]))
+    lengths = (bounds[1:] - bounds[:-1]).reshape(-1, columns)[:, first:last]
+    _number(file, lengths.cumsum() + (header.scan_at - 1))
     return file, top - y, left - x
 
 
 def _number(file: bytearray, ends: NDArray[np.int64]) -> None:
     """Number the markers, whose second bytes stand at `ends`; the last becomes the end of the image."""
-    pixels = np.frombuffer(file, np.uint8)
-    pixels[ends] = _RST0 + (np.arange(len(ends)) & 7)
-    pixels[ends[-1]] = _EOI
+    content = np.frombuffer(file, np.uint8)
+    content[ends] = _NUMBERS[: len(ends)] if len(ends) <= len(_NUMBERS) else _RST0 + (np.arange(len(ends)) & 7)
+    content[ends[-1]] = _EOI
