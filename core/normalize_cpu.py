@@ -1,7 +1,7 @@
 """The CPU's side of `core/normalize.py`: one pass over a batch, compiled by numba, one thread for each of torch's.
 
 [N, H, W, 3] uint8 in, float32 out, both contiguous. The three channels follow each other in memory, so the factors are
-repeated over a row of pixels: the innermost loop is then over flat arrays of one length, which becomes vectors.
+repeated over a run of pixels: the innermost loop is then over flat arrays of one length, which becomes vectors.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numba import njit
+
+_RUN = 1024
+"""Pixels: long enough that starting a run costs nothing, short enough that its factors stay in the first cache."""
 
 Factors = tuple[Any, Any]
 Blended = tuple[Any, float, tuple[int, int, int, int] | None]
@@ -32,7 +35,7 @@ def run(x: Any, out: Any, plain: Factors, colours: Factors | None, blend: Blende
     y0, x0, y1, x1 = box or (0, 0, height, width)
     place = np.array((y0, x0, y1, x1), np.int64)
     if colours is None:
-        factors = tuple(np.tile(np.asarray(values, np.float32), width) for values in plain)
+        factors = tuple(np.tile(np.asarray(values, np.float32), max(_RUN, width)) for values in plain)
         arguments: tuple[Any, ...] = (x, out, *factors, partner, np.float32(lam), place)
         kernel: Any = _plain
     else:
@@ -48,38 +51,55 @@ def run(x: Any, out: Any, plain: Factors, colours: Factors | None, blend: Blende
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _row(x: Any, out: Any, scale: Any, shift: Any) -> None:
-    """A run of whole pixels, flat."""
+def _alone(x: Any, out: Any, scale: Any, shift: Any) -> None:
+    """Whole pixels, flat, no more than there are factors."""
     for k in range(len(x)):
         out[k] = np.float32(x[k]) * scale[k] + shift[k]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
-def _pair(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
-    """A run of whole pixels of two images, flat."""
+def _paired(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
+    """Whole pixels of two images, flat, no more than there are factors."""
     for k in range(len(x)):
         out[k] = np.float32(x[k]) * own[k] + (np.float32(y[k]) * other[k] + shift[k])
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
+def _span(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
+    """As `_paired`, any number of pixels; where `y` is empty, as `_alone`."""
+    run = len(own)
+    for a in range(0, len(x), run):
+        if len(y) == 0:
+            _alone(x[a : a + run], out[a : a + run], own, shift)
+        else:
+            _paired(x[a : a + run], y[a : a + run], out[a : a + run], own, other, shift)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _plain(x: Any, out: Any, scale: Any, shift: Any, partner: Any, lam: Any, box: Any, first: int, last: int) -> None:
-    height, length = x.shape[1], 3 * x.shape[2]
-    y0, x0, y1, x1 = box[0], 3 * box[1], box[2], 3 * box[3]
+    length, size = 3 * x.shape[2], 3 * x.shape[1] * x.shape[2]
+    top, bottom, x0, x1 = box[0] * length, box[2] * length, 3 * box[1], 3 * box[3]
     own, other = scale * lam, scale * (np.float32(1.0) - lam)
-    flat, target = x.reshape(-1), out.reshape(-1)  # slices of many dimensions take longer than a row's numbers
+    flat, flat_out = x.reshape(-1), out.reshape(-1)  # slices of many dimensions take longer than a row's numbers
+    none = flat[:0]
     for i in range(first, last):
-        for row in range(height):
-            a = (i * height + row) * length
-            if row < y0 or row >= y1 or x0 == x1:
-                _row(flat[a : a + length], target[a : a + length], scale, shift)
-                continue
-            b = (partner[i] * height + row) * length
-            _row(flat[a : a + x0], target[a : a + x0], scale, shift)
+        image, target = flat[i * size : (i + 1) * size], flat_out[i * size : (i + 1) * size]
+        mate = flat[partner[i] * size : (partner[i] + 1) * size]
+        if x1 - x0 == length:
+            _span(image[:top], none, target[:top], scale, other, shift)
+            _span(image[top:bottom], mate[top:bottom], target[top:bottom], own, other, shift)
+            _span(image[bottom:], none, target[bottom:], scale, other, shift)
+            continue
+        _span(image[:top], none, target[:top], scale, other, shift)
+        for row in range(top, bottom, length):
+            a, b, end = row + x0, row + x1, row + length
+            _alone(image[row:a], target[row:a], scale, shift)
             if lam == 0:
-                _row(flat[b + x0 : b + x1], target[a + x0 : a + x1], scale, shift)
+                _alone(mate[a:b], target[a:b], scale, shift)
             else:
-                _pair(flat[a + x0 : a + x1], flat[b + x0 : b + x1], target[a + x0 : a + x1], own, other, shift)
-            _row(flat[a + x1 : a + length], target[a + x1 : a + length], scale, shift)
+                _paired(image[a:b], mate[a:b], target[a:b], own, other, shift)
+            _alone(image[b:end], target[b:end], scale, shift)
+        _span(image[bottom:], none, target[bottom:], scale, other, shift)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
