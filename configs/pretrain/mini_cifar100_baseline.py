@@ -2,7 +2,8 @@
 
 Source: ours; nothing here is the paper's but the augmentation and the normalisation.
 Command: `python -m pretrain configs/pretrain/mini_cifar100_baseline.py --data-root FOLDER`
-Expected: see the table; chance is 99%. So few images (30 a class) show that the way works, not what a method is worth.
+Expected top-1 / top-5 error: about 75 / 50 on 30 images a class, after some 4 minutes; chance is 99. So few images show
+that the way works, not what a method is worth.
 """
 
 from dataclasses import replace

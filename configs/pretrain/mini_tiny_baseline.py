@@ -2,8 +2,8 @@
 
 Source: ours; nothing here is the paper's. The first 60% of the training runs on images of 32 pixels.
 Command: `python -m pretrain configs/pretrain/mini_tiny_baseline.py --data-root FOLDER`
-Expected: see the table; chance is 99.5%. So few images (20 a class) show that the way works, not what a method is
-worth.
+Expected top-1 / top-5 error: about 88 / 68 on 20 images a class; chance is 99.5. So few images show that the way works,
+not what a method is worth.
 """
 
 from dataclasses import replace

@@ -3,7 +3,8 @@
 Source: Yun et al., ICCV 2019 (arXiv 1905.04899v2), and the README of clovaai/CutMix-PyTorch at 2d8eb68 for AutoAugment
 and ResNet-152. 300 epochs, one seed. Label smoothing, and Cutout and Mixup on ResNeXt-101, are ours. Differences are to
 ResNet-50's baseline; another network's rows are to be read against its own.
-Command: `make transfer-all TABLE=imagenet DATA=folder`; the table `imagenet_short` takes a third of the time.
+Command: `make transfer-all TABLE=imagenet DATA=folder`; the table `imagenet_short` has four
+rows of a third of the epochs.
 """
 
 from eval.table import Column, Row, Table

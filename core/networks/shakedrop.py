@@ -1,7 +1,7 @@
 """ShakeDrop: a residual branch is multiplied by noise in the forward pass and by other noise in the backward pass.
 
 Source: Yamada, Iwamura, Akiba, Kise: "ShakeDrop Regularization for Deep Residual Learning", IEEE Access 2019
-(arXiv 1802.02375), eq. 6, and its setting for PyramidNet:
+(arXiv 1802.02375), and its setting for PyramidNet:
 
     training, forward   x + (b + alpha - b * alpha) F(x)
     training, backward  the same with beta for alpha
