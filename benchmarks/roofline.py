@@ -39,11 +39,11 @@ def flops_of_an_image(model: nn.Module, size: int, device: torch.device) -> floa
     return float(counter.get_total_flops()) / 2
 
 
-class _Sums(TorchDispatchMode):
+class _Sums(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the values of sums of two batches of activations."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.values = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -77,7 +77,7 @@ def bytes_of_an_image(model: nn.Module, size: int, device: torch.device, width: 
     total += 6 * sums.values
     for hook in hooks:
         hook.remove()
-    return width * total / 2
+    return float(width * total / 2)
 
 
 def tensor_flops(device: torch.device, side: int = 8192) -> float:
