@@ -16,6 +16,7 @@ from core.data.packed import Packed
 from core.data.prepare import packing, plan
 from core.data.prepare.__main__ import main
 from core.data.prepare.encoding import keep
+from core.data.records import DataError
 from core.lock import Lock
 from tests.data import layouts
 from tests.data.jpegs import encoded, photograph, saved
@@ -135,6 +136,20 @@ def test_a_killed_parent_takes_its_processes_along(root: Path, tmp_path: Path) -
     process.wait()
     assert main(command(root, out, "--splits", "train", "--jobs", "1")) == 0
     assert main(command(root, out, "--splits", "train", "--verify")) == 0
+
+
+def test_a_shard_that_was_removed_is_made_alone(root: Path, tmp_path: Path) -> None:
+    made = plan.make(ImageNet(), root, "train", None, tmp_path / "out", 20_000)
+    made.folder.mkdir()
+    _pack_all(made)
+    before, inodes = contents(made.folder), _inodes(made.folder)
+    made.shard(1).unlink()
+    _pack_all(made)
+    assert contents(made.folder) == before
+    assert {name for name, inode in _inodes(made.folder).items() if inode != inodes[name]} <= {made.shard(1).name}
+    made.shard(1).unlink()
+    with pytest.raises(DataError, match="ends"):  # shards of another size do not fit between the others
+        plan.begin(plan.make(ImageNet(), root, "train", None, made.folder, 10_000))
 
 
 def test_two_packers_are_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

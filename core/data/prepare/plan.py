@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,10 @@ def begin(plan: Plan) -> bool:
         if (done := content["splits"].get(plan.split)) is not None:
             keys = ("fingerprint", "images")
             _compare(manifest, {key: done[key] for key in keys}, {key: plan.identity()[key] for key in keys})
-            return not all((plan.folder / shard["file"]).is_file() for shard in done["shards"])
+            if all((plan.folder / shard["file"]).is_file() for shard in done["shards"]):
+                return False
+            ends = list(accumulate(shard["images"] for shard in done["shards"]))
+            _compare(manifest, {"ends": ends}, {"ends": list(plan.ends)})
     path = _path(plan)
     if path.is_file():
         _compare(path, json.loads(path.read_text("utf-8")), plan.identity())
