@@ -7,7 +7,6 @@ that are trained side by side share it.
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -41,25 +40,25 @@ class Objective:
             raise UserError(f"label_smoothing must lie in [0, 1), got {smoothing}")
         self.mixing, self.spec, self.smoothing, self.peers = mixing, spec, smoothing, peers or one_process()
         self.progress = 0.0
-        self._sites: WeakKeyDictionary[nn.Module, Sites] = WeakKeyDictionary()
-        self._scheduled: WeakKeyDictionary[nn.Module, list[Scheduled]] = WeakKeyDictionary()
+        self._attached: dict[nn.Module, tuple[Sites, list[Scheduled]]] = {}
 
     def begin_step(self, step: int, total: int) -> None:
         """Say which step of how many comes next (from 0): mixings and modules that follow a schedule heed it."""
         self.progress = step / total
 
-    def attach(self, model: nn.Module) -> Sites:
-        """Find the mixing's layers in a network and stand there; before torch.compile has traced it.
+    def attach(self, model: nn.Module) -> tuple[Sites, list[Scheduled]]:
+        """Stand at the mixing's layers in a network, and find the modules that follow a schedule.
 
-        Done once for each network, at the latest when it is first trained.
+        Done once for each network, at the latest when it is first trained: that is before torch.compile has traced it,
+        unless someone else has trained it meanwhile.
 
         Raises:
             UserError: the network has no such layer.
         """
-        if model not in self._sites:
-            self._sites[model] = Sites(model, self.mixing.layers(), self.peers)
-            self._scheduled[model] = [module for module in model.modules() if isinstance(module, Scheduled)]
-        return self._sites[model]
+        if model not in self._attached:
+            scheduled: list[Scheduled] = [module for module in model.modules() if isinstance(module, Scheduled)]
+            self._attached[model] = Sites(model, self.mixing.layers(), self.peers), scheduled
+        return self._attached[model]
 
     def __call__(
         self, model: nn.Module, batch: Sequence[Any], generator: torch.Generator
@@ -75,8 +74,8 @@ class Objective:
             The loss in nats, and "top1": the share of the images whose own label is ranked first.
         """
         pixels, labels, colours = batch if len(batch) == 3 else (*batch, None)
-        sites = self.attach(model)
-        for module in self._scheduled[model]:
+        sites, scheduled = self.attach(model)
+        for module in scheduled:
             module.set_progress(self.progress)
         placed = sites.in_order(self.mixing.place(sites.shapes(pixels), generator, self.progress), pixels)
         mine = [replace(one, draw=one.draw.of_rank(self.peers.rank, self.peers.ranks)) for one in placed]
