@@ -54,6 +54,17 @@ class Trainee:
         self._parts: dict[str, Tensor] = {}  # of the step under way: share-weighted sums over its micro-batches
         self._recent: list[tuple[int, float, dict[str, Tensor]]] = []  # steps not looked at yet
 
+        self._tell_rate()
+
+    def _tell_rate(self) -> None:
+        """The linear scaling rule changes what the config says, so that it is told."""
+        recipe = self.recipe
+        if recipe.lr_batch is not None and self.fabric.global_rank == 0:
+            _log.info(
+                "%s: learning rate %g, which is %g for a batch of %d scaled to %d",
+                *(self.run.folder, recipe.base_lr, recipe.optimizer.lr, recipe.lr_batch, recipe.batch_size),
+            )
+
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do, or nothing can be done."""

@@ -148,6 +148,15 @@ def test_a_compiled_network_is_trained_under_its_own_names(tmp_path: Path, monke
     assert state["model"].keys() == plain.state_dict().keys()
 
 
+def test_the_scaled_learning_rate_is_told_and_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    scaled, plain = linear(), linear()
+    fit(tmp_path / "scaled", scaled, replace(RECIPE, lr_batch=2))
+    assert "learning rate 0.2, which is 0.05 for a batch of 2 scaled to 8" in caplog.text
+    fit(tmp_path / "plain", plain, replace(RECIPE, optimizer=SGD(lr=0.2, momentum=0.9)))
+    assert all(torch.equal(tensor, plain.state_dict()[name]) for name, tensor in scaled.state_dict().items())
+
+
 def test_epochs_have_their_means(tmp_path: Path) -> None:
     """Weighted by images, also where the run was killed within the epoch; at learning rate 0, so to say."""
     recipe = Recipe(optimizer=SGD(lr=1e-30), batch_size=12, epochs=2, drop_last=False)
