@@ -262,7 +262,7 @@ def _made(
     slots = _slots(samples, batch_size, workers)
     loader: DataLoader[Any] = DataLoader(
         _Batches(samples, collate, seed, slots),
-        sampler=asked if slots is None else _placed(asked, slots, workers),
+        sampler=asked if slots is None else _placed(asked, slots, max(workers, 1)),
         batch_size=None,
         collate_fn=_same,
         num_workers=workers,
@@ -299,16 +299,17 @@ def _received(loader: DataLoader[Any], slots: Slots | None) -> Iterator[Any]:
 
 
 def _slots(samples: Samples | SeededSamples, batch_size: int, workers: int) -> Slots | None:
-    """Memory for the batches, where workers are forked and so have it too."""
-    if not workers or not isinstance(samples, Measured) or multiprocessing.get_start_method() != "fork":
+    """Memory for the batches, where workers are forked and so have it too, or there are none."""
+    if not isinstance(samples, Measured) or (workers and multiprocessing.get_start_method() != "fork"):
         return None
-    return Slots(workers, _AHEAD + -(-_HELD // workers), min(batch_size, len(samples)) * samples.sample_bytes)
+    makers, ahead = max(workers, 1), _AHEAD if workers else 0
+    return Slots(makers, ahead + -(-_HELD // makers), min(batch_size, len(samples)) * samples.sample_bytes)
 
 
-def _placed(asked: Iterator[_Asked], slots: Slots, workers: int) -> Iterator[_Asked]:
-    """Each batch with a slot of the worker that will make it: they take turns."""
+def _placed(asked: Iterator[_Asked], slots: Slots, makers: int) -> Iterator[_Asked]:
+    """Each batch with a slot of the process that will make it: they take turns."""
     for turn, one in enumerate(asked):
-        yield _Asked(one.epoch, one.indices, slots.take(turn % workers))
+        yield _Asked(one.epoch, one.indices, slots.take(turn % makers))
 
 
 def _same(batch: Any) -> Any:
