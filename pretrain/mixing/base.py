@@ -25,6 +25,7 @@ __all__ = [
     "Placed",
     "Shapes",
     "centred_box",
+    "centred_boxes",
     "check_alpha",
     "check_probability",
     "clipped_box",
@@ -105,6 +106,17 @@ def centred_box(shape: Sequence[int], height: int, width: int, generator: torch.
     y = int(torch.randint(shape[-2], (1,), generator=generator))
     x = int(torch.randint(shape[-1], (1,), generator=generator))
     return clipped_box(shape, y, x, height, width)
+
+
+def centred_boxes(shape: Sequence[int], height: int, width: int, generator: torch.Generator) -> tuple[Box, ...]:
+    """Draw a box as `centred_box` does for each image of ``shape`` [N, ..., H, W], one after another.
+
+    Of square images all centres are drawn by one call, from the same numbers.
+    """
+    if shape[-2] != shape[-1]:
+        return tuple(centred_box(shape, height, width, generator) for _ in range(shape[0]))
+    centres = torch.randint(shape[-1], (shape[0], 2), generator=generator).tolist()
+    return tuple(clipped_box(shape, y, x, height, width) for y, x in centres)
 
 
 def clipped_box(shape: Sequence[int], y: int, x: int, height: int, width: int) -> Box:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
-from pretrain.mixing.base import Box, Draw, Mixing, Pick, centred_box, check_probability, draw_applies
+from pretrain.mixing.base import Box, Draw, Mixing, Pick, centred_boxes, check_probability, draw_applies
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Cutout(Mixing):
         if not draw_applies(self.probability, generator):
             return Draw()
         size = int(self.share * min(shape[-2:]))
-        return Draw(boxes=tuple(centred_box(shape, size, size, generator) for _ in range(shape[0])))
+        return Draw(boxes=centred_boxes(shape, size, size, generator))
 
     def mix(self, x: Tensor, draw: Draw, pick: Pick) -> Tensor:
         """Zero each image's square in a copy of ``x`` [N, C, H, W]."""

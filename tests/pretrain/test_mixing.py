@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from core.mixing import mixed_targets
 from core.targets import Targets
-from pretrain.mixing.base import centred_box, draw_beta
+from pretrain.mixing.base import centred_box, centred_boxes, draw_beta
 from pretrain.mixing.chain import Chain
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.cutmix_complete import CompleteLabelCutMix
@@ -105,6 +105,14 @@ def test_box_centres_are_uniform_over_the_pixels() -> None:
     counts = np.zeros((4, 6))
     np.add.at(counts, (centres[:, 0], centres[:, 1]), 1)
     assert (abs(counts - 250) < 5 * math.sqrt(250)).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (224, 224), (1, 1), (7, 12)])
+def test_boxes_of_a_batch_are_those_drawn_one_by_one(height: int, width: int) -> None:
+    together, single = _generator(5), _generator(5)
+    boxes = centred_boxes((40, 3, height, width), 4, 6, together)
+    assert boxes == tuple(centred_box((height, width), 4, 6, single) for _ in range(40))
+    assert torch.equal(together.get_state(), single.get_state())
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.5, 1.0, 4.0])

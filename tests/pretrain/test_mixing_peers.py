@@ -1,17 +1,22 @@
-"""One step over several ranks equals one process's: same draws, same loss, same gradient. Ranks are threads here."""
+"""One step over several ranks equals one process's: same draws, same loss, same gradient.
+
+Ranks are threads here, and real processes in the last test.
+"""
 
 import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from core.backbone import Spec
 from core.mixing import Draw, Mixing
-from core.peers import Peers, one_process, take
+from core.peers import Peers, of, one_process, take
 from pretrain.mixing.at_layers import AtLayers
 from pretrain.mixing.chain import Chain
 from pretrain.mixing.cutmix import CutMix
@@ -21,6 +26,7 @@ from pretrain.mixing.mixup import Mixup
 from pretrain.mixing.none import NoMixing
 from pretrain.objective import Objective
 from pretrain.samples import Batch
+from tests.core.ranks import in_ranks
 
 SPEC = Spec("none", 5, 12)
 METHODS: list[Mixing] = [
@@ -142,3 +148,45 @@ def test_one_process_is_rank_0_of_1() -> None:
     rows = torch.arange(3)
     assert take(rows, torch.tensor([2, 0, 1])).tolist() == [2, 0, 1]
     assert one_process().gather(rows).shape == (1, 3)
+
+
+IN_PROCESSES: list[Mixing] = [Mixup(), Chain((CutMix(), Cutout())), AtLayers(CutMix(), ("layer1",)), AtLayers()]
+
+
+def _batch(seed: int) -> Batch:
+    generator = _generator(seed)
+    pixels = torch.randint(0, 256, (8, 12, 12, 3), dtype=torch.uint8, generator=generator).permute(0, 3, 1, 2)
+    return Batch(pixels, torch.randint(5, (8,), generator=generator), None)
+
+
+def _weights(mixing: Mixing, objective: Objective, fabric: Fabric) -> tuple[list[float], Tensor]:
+    """Losses and final weights of four steps, on a launched Fabric's share of each batch."""
+    torch.manual_seed(0)
+    network = Network()
+    model, optimizer = fabric.setup(network, torch.optim.SGD(network.parameters(), lr=0.5))
+    losses = []
+    for step in range(4):
+        batch, mine = _batch(step), slice(fabric.global_rank, None, fabric.world_size)
+        loss, _ = objective(model, (batch.pixels[mine], batch.labels[mine]), _generator(step))
+        fabric.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses, torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def _in_process(fabric: Fabric, folder: Path) -> list[tuple[list[float], Tensor]]:
+    del folder
+    return [_weights(mixing, Objective(mixing, SPEC, 0.1, of(fabric)), fabric) for mixing in IN_PROCESSES]
+
+
+def test_two_gloo_processes_train_as_one(tmp_path: Path) -> None:
+    """With gradient through what layers exchange: four steps of data-parallel training end at the same weights."""
+    ranks = in_ranks(_in_process, tmp_path / "ranks")
+    fabric = Fabric(accelerator="cpu", devices=1)
+    for i, mixing in enumerate(IN_PROCESSES):
+        losses, weights = _weights(mixing, Objective(mixing, SPEC, 0.1), fabric)
+        together = torch.tensor([rank[i][0] for rank in ranks]).mean(0)
+        torch.testing.assert_close(together, torch.tensor(losses), rtol=1e-5, atol=1e-5)
+        for rank in ranks:
+            torch.testing.assert_close(rank[i][1], weights, rtol=1e-4, atol=1e-5)
