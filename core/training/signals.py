@@ -1,4 +1,4 @@
-"""What the outside asks of a training under way: SIGTERM to save and stop, SIGUSR1 to save and go on."""
+"""What the outside asks of a training under way: SIGTERM or Ctrl-C to save and stop, SIGUSR1 to save and go on."""
 
 import signal
 from types import TracebackType
@@ -8,7 +8,10 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if has
 
 
 class Signals:
-    """A context that notes signals; after it the handlers are as before. Outside the main thread it notes nothing."""
+    """A context that notes signals; after it the handlers are as before. Outside the main thread it notes nothing.
+
+    A second Ctrl-C does not wait for the step. Where Ctrl-C is not Python's own to handle, it is left as it is.
+    """
 
     def __init__(self) -> None:
         self.stop = False
@@ -23,6 +26,8 @@ class Signals:
         try:
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._note)
         except ValueError:  # not the main thread: then whoever owns it sees to signals
             self._before.clear()
         return self
@@ -34,9 +39,10 @@ class Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: object) -> None:
-        if number != signal.SIGTERM:
+        if number not in (signal.SIGTERM, signal.SIGINT):
             self.save = True
             return
+        again = self.stop and number == signal.SIGINT
         self.stop = True
-        if self.at_once:
+        if self.at_once or again:
             raise KeyboardInterrupt

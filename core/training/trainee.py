@@ -201,15 +201,16 @@ class Trainee:
         self.saved_step = -1
 
     def _same_buffers(self) -> None:
-        """Every process validates with the first one's batch statistics, which are those that are saved."""
+        """Every process has the first one's batch statistics, which are those that are saved."""
         if self.fabric.world_size > 1:
             for buffer in self.row.model.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
     def finish(self) -> Fitted:
-        """What the row left; its model now has the weights to keep."""
+        """What the row left; its model now has the weights to keep, the same in every process."""
         if self.average is not None and self.error is None:
             self.average.give()
+        self._same_buffers()
         return Fitted(self.step, self.history, self.error)
 
     def save(self) -> None:

@@ -194,30 +194,48 @@ def test_a_loss_can_say_how_its_means_are_logged(tmp_path: Path) -> None:
     assert [set(line) for line in fitted.history] == [{"epoch", "right"}]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no SIGUSR1 on this system")
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_signals_save_within_an_epoch(tmp_path: Path, goes_on: bool) -> None:
-    """SIGUSR1 and the training goes on; SIGTERM and it stops after the step that is under way."""
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
+def test_signals_save_within_an_epoch(tmp_path: Path, number: signal.Signals) -> None:
+    """SIGUSR1 and the training goes on; SIGTERM or Ctrl-C and it stops after the step that is under way."""
     found: list[int] = []
 
     def told(model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         state = checkpoint.load(tmp_path / "run")
         found.append(-1 if state is None else state["step"])
         if len(found) == 2:
-            os.kill(os.getpid(), signal.SIGUSR1 if goes_on else signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return error(model, batch, generator)
 
-    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
-    if goes_on:
-        fit(tmp_path / "run", linear(), RECIPE, told)
-        assert found == [-1, -1, *[2] * 10]
-    else:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+    try:
+        if number == signal.SIGUSR1:
+            fit(tmp_path / "run", linear(), RECIPE, told)
+            assert found == [-1, -1, *[2] * 10]
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                fit(tmp_path / "run", linear(), RECIPE, told)
+            state = checkpoint.load(tmp_path / "run")
+            assert state is not None
+            assert (found, state["step"]) == ([-1, -1], 2)
+        assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)] == handlers
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_is_not_made_to_wait(tmp_path: Path) -> None:
+    def told(model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("the step went on")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
         with pytest.raises(KeyboardInterrupt):
             fit(tmp_path / "run", linear(), RECIPE, told)
-        state = checkpoint.load(tmp_path / "run")
-        assert state is not None
-        assert (found, state["step"]) == ([-1, -1], 2)
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)] == handlers
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert checkpoint.load(tmp_path / "run") is None
 
 
 @pytest.mark.parametrize("clip", [None, 1.0])
