@@ -148,6 +148,14 @@ manifest.json          as python -m core.data.prepare writes it
         """As they were when the set was packed. DataError: the folder holds another set, or none."""
         return tuple(self._manifest()["classes"])
 
+    def fingerprint(
+        self, root: Path, split: str, records: Sequence[ImageRecord] | None = None, *, boxes: bool = False
+    ) -> str:
+        """That of the set that was packed, as the manifest has it; of smaller images, or with boxes, made anew."""
+        if self.preparation is not None or boxes or self.missing(root, split) is not None:
+            return super().fingerprint(root, split, records, boxes=boxes)
+        return str(self._manifest()["splits"][split]["fingerprint"])
+
     def _needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
         yield self.folder / MANIFEST, "file"
         if (self.folder / MANIFEST).is_file():

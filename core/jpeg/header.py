@@ -126,7 +126,8 @@ def _finish(
     height, width, factors = frame
     count = data[at + 4]
     tables = {data[i]: data[i + 1] for i in range(at + 5, at + 5 + 2 * count, 2)}
-    if list(tables) != list(factors) or data.rfind(b"\xff\xd9", end) < 0:
+    known = all(pair >> 4 < 4 and pair & 15 < 4 for pair in tables.values())
+    if not known or list(tables) != list(factors) or data.rfind(b"\xff\xd9", end) < 0:
         return None
     components = tuple(Component(*factors[key], pair >> 4, pair & 15) for key, pair in tables.items())
     size_at = next(start for marker, start, _ in parts if marker in (_SOF0, _SOF1)) + 5

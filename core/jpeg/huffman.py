@@ -58,6 +58,8 @@ def definitions(data: bytes, header: Header) -> tuple[Definition, ...] | None:
             at += 17 + sum(counts)
         if marker == _DHT and at != end:
             return None
+    if any(len(symbols) > 256 for _, _, symbols in tables.values()):
+        return None
     for component in header.components:
         dc, ac = component.dc_table, component.ac_table
         if dc not in tables or ac + 4 not in tables or (complete := _complete(tables[dc])) is None:

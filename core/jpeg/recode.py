@@ -138,38 +138,6 @@ def _size(number: int) -> int:  # pragma: no cover
 
 
 @njit(cache=True)
-def _copy_ac(
-    source: Reader,
-    scan: NDArray[np.uint8],
-    tables: Tables,
-    look: _Look,
-    key: Word,
-    target: Writer,
-    out: NDArray[np.uint8],
-) -> tuple[Reader, Writer, bool]:  # pragma: no cover
-    """Copy a block's AC codes, as they are; whether they are whole."""
-    position, register, held = source
-    at, written, pending = target
-    k = 1
-    while k < 64:
-        if held <= 32:
-            position, register, held = _refill(scan, position, register, held)
-        found = int64(look[key, register >> uint64(64 - LOOK)])
-        if found == 0:
-            found = _long_symbol(tables, key, register)
-            if found == 0:
-                return (position, register, held), (at, written, pending), False
-        used = (found & 255) + (found >> 8 & 15)
-        at, written, pending = _put(out, at, written, pending, register >> uint64(64 - used), used)
-        register <<= uint64(used)
-        held -= used
-        if found >> 8 == 0:
-            break
-        k += (found >> 12) + 1
-    return (position, register, held), (at, written, pending), k <= 64
-
-
-@njit(cache=True)
 def recode(
     scan: NDArray[np.uint8],
     blocks: NDArray[np.int64],
@@ -224,10 +192,23 @@ def recode(
             before_in[component] = before_out[component] = dc
             register <<= uint64(used)
             held -= used
-            (position, register, held), (at, written, pending), fine = _copy_ac(
-                (position, register, held), scan, tables, look, uint64(blocks[block, 2]), (at, written, pending), out
-            )
-            if not fine:
+            key, k = uint64(blocks[block, 2]), 1
+            while k < 64:
+                if held <= 32:
+                    position, register, held = _refill(scan, position, register, held)
+                found = int64(look[key, register >> uint64(64 - LOOK)])
+                if found == 0:
+                    found = _long_symbol(tables, key, register)
+                    if found == 0:
+                        return 0
+                used = (found & 255) + (found >> 8 & 15)
+                at, written, pending = _put(out, at, written, pending, register >> uint64(64 - used), used)
+                register <<= uint64(used)
+                held -= used
+                if found >> 8 == 0:  # end of block
+                    break
+                k += (found >> 12) + 1
+            if k > 64:
                 return 0
     byte = _byte_after(scan, position, held)
     if byte + 2 > len(scan) or scan[byte] != 255 or scan[byte + 1] != 0xD9:

@@ -39,8 +39,10 @@ def resegment(data: bytes, header: Header, widest: int = SEGMENT) -> bytes | Non
     rows, columns = -(-header.height // header.mcu_height), -(-header.width // header.mcu_width)
     start = _header(data, header, defined, interval)
     scan = np.frombuffer(data, np.uint8)[header.scan_at :]
-    # A segment's DC codes grow by 9 bits at most each, its last byte and its marker take 3 bytes; stuffing may double.
-    room = 2 * len(scan) + rows * columns // interval * 24 + 64
+    # The first DC codes of a segment, there or here, take up to 27 bits each instead of 2 or more; then come the rest
+    # of a byte and the marker; stuffing may double all. A broken scan is noticed an MCU late: 10 blocks of 64 codes.
+    begun = rows * columns // interval + rows * columns // (header.restart_interval or rows * columns) + 1
+    room = 2 * (len(scan) + 16 * begun + 10 * 64 * 4)
     out = np.empty(len(start) + room, np.uint8)
     out[: len(start)] = np.frombuffer(start, np.uint8)
     end = recode(

@@ -1,6 +1,7 @@
 """Restart markers written without loss, and boxes cut out by them: the pixels of the whole decode, bit for bit."""
 
 import io
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -111,6 +112,32 @@ def test_a_broken_scan_is_not_resegmented(damage: str) -> None:
         noise = np.random.default_rng(0).integers(0, 255, len(data) - 2 - middle, dtype=np.uint8)
         data[middle:-2] = noise.tobytes()
     assert resegment(bytes(data), header) is None
+
+
+@pytest.mark.parametrize("subsampling", ["420", "444", "Gray"])
+def test_noise_anywhere_is_survived(subsampling: str) -> None:
+    """A flipped byte, of header or scan, ends in a file that decodes as before, in none, or in a ValueError."""
+    draw = random.Random(0)
+    whole = resegmented(encoded(photograph(40, 70), subsampling))
+    outcomes = set()
+    for data in (whole, encoded(photograph(40, 70), subsampling)):
+        for _ in range(150):
+            noisy = bytearray(data)
+            for _ in range(draw.randint(1, 3)):
+                noisy[draw.randrange(len(noisy) if draw.random() < 0.5 else 700)] = draw.randrange(256)
+            header = parse(bytes(noisy))
+            if header is None or header.height * header.width > 10_000:
+                outcomes.add("none")
+                continue
+            try:
+                before = decode(bytes(noisy))
+                box = 0, 0, header.height, header.width
+                assert decode_crop(bytes(noisy), header, *box).shape == before.shape
+                marked = resegment(bytes(noisy), header)
+                outcomes.add("broken" if marked is None else "kept")
+            except ValueError:
+                outcomes.add("refused")
+    assert outcomes == {"none", "broken", "kept", "refused"}
 
 
 def test_a_missing_marker_is_no_crop_of_segments() -> None:

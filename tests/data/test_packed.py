@@ -74,12 +74,14 @@ def damaged(case: Case, tmp_path: Path) -> Packed:
 def test_the_records_are_those_of_the_set(case: Case) -> None:
     nowhere = Path("/nonexistent")
     assert case.packed.classes(nowhere) == ImageNet().classes(case.root)
+    plain_fingerprint = DataSet.fingerprint
     for split in ("train", "val"):
         theirs, ours = ImageNet().records(case.root, split), case.packed.records(nowhere, split)
         assert [(r.id, r.label, r.boxes, r.size) for r in ours] == [(r.id, r.label, r.boxes, r.size) for r in theirs]
         for with_boxes in (False, True):
             there = ImageNet().fingerprint(case.root, split, boxes=with_boxes)
             assert case.packed.fingerprint(nowhere, split, boxes=with_boxes) == there
+            assert plain_fingerprint(case.packed, nowhere, split, boxes=with_boxes) == there
     assert case.packed.name == "ImageNet"
     assert case.packed.published("val") == 50_000
 

@@ -150,12 +150,14 @@ def _estimate(plan: Plan, jobs: int) -> None:
         kept = keep(data, where, plan.preparation)
         seconds += time.perf_counter() - start
         before, after = before + len(data), after + len(kept.image) + len(kept.lengths)
-    left = [i for number in range(len(plan.ends)) if not plan.shard(number).is_file() for i in plan.range(number)]
+    missing = [number for number in range(len(plan.ends)) if not plan.shard(number).is_file()]
+    left = [i for number in missing for i in plan.range(number)]
+    at_work = max(1, min(jobs, len(missing)))
     total = sum(plan.sizes[i] for i in left)
     size, duration = total / max(1, before) * after, total / max(1, before) * seconds
     _log.info(
-        "%s: %d of %d images to pack, %s; about %s, and %s with %d processes",
-        plan.split, len(left), len(plan.records), _bytes(total), _bytes(size), _time(duration / jobs), jobs,
+        "%s: %d of %d images to pack, %s; about %s, and %s (processes: %d)",
+        plan.split, len(left), len(plan.records), _bytes(total), _bytes(size), _time(duration / at_work), at_work,
     )  # fmt: skip
     free = shutil.disk_usage(plan.folder).free
     if size > free:

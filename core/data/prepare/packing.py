@@ -4,6 +4,7 @@ A shard takes its name when it is whole, so that a kill at any moment costs the 
 """
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +106,8 @@ def _written(plan: Plan, missing: list[int], jobs: int) -> Iterator[int]:
 
 
 def _end_with(parent: int) -> None:
-    """Let this process end when its parent has: a parent that is killed cannot tell it to."""
+    """Let this process end at Ctrl-C, without a word, and when its parent has: one that is killed cannot tell it to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def watch() -> None:
         while os.getppid() == parent:
