@@ -4,7 +4,8 @@ This module imports torch only where a cell runs.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from core.run import Run, open_run
 from core.stage import Job, Outcome, Stage, cell_digest, fingerprint, upstream_digest
 
 StageT = TypeVar("StageT", bound=Stage)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Cell(Generic[StageT]):
     """The run's folder, where the command line says it."""
     runs: Path = Path("runs")
     """The folder of all runs."""
+    seen: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What cells side by side have read of the data, once for all of them: a big set takes minutes to list."""
 
     @cached_property
     def row_and_steps(self) -> tuple[str, list[str]]:
@@ -62,7 +66,7 @@ class Cell(Generic[StageT]):
     def description(self) -> dict[str, Any]:
         """What config.json holds: the digest and everything that went into it. UserError: data or backbone missing."""
         upstream = upstream_digest(self.backbone)
-        data = fingerprint(self.config)
+        data = self._once("fingerprint", lambda: fingerprint(self.config))
         return {
             "digest": cell_digest(self.config, data, upstream),
             "config": plain(self.config, hashed_only=True),
@@ -80,6 +84,7 @@ class Cell(Generic[StageT]):
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Write result.json. OSError: the disk is full; the run goes on from what it has."""
         row, steps = self.row_and_steps
+        needs, root = self.config.needs(), self.config.root
         job.run.finish(
             {
                 "schema": 1,
@@ -89,7 +94,7 @@ class Cell(Generic[StageT]):
                 "steps": steps,
                 "seed": self.config.seed,
                 "metrics": {name: vars(metric) for name, metric in outcome.metrics.items()},
-                "data": provenance.data_used(self.config.needs(), self.config.root),
+                "data": self._once("used", lambda: provenance.data_used(needs, root)),
                 **{key: self.description[key] for key in ("digest", "fingerprint", "upstream")},
                 "config_digest": digest(self.description["config"]),
                 "backbone_sha256": provenance.backbone_sha256(self.backbone),
@@ -98,6 +103,13 @@ class Cell(Generic[StageT]):
                 "more": outcome.more,
             }
         )
+
+    def _once(self, what: str, read: Callable[[], T]) -> T:
+        key = what, repr((self.config.root, self.config.needs()))
+        if key not in self.seen:
+            self.seen[key] = read()
+        found: T = self.seen[key]
+        return found
 
 
 def _row_of(run: Path) -> str:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from core import processes
 from core.cell import Cell, StageT
@@ -102,7 +102,8 @@ class Command(Generic[StageT]):
         return self._run(jobs)
 
     def _cells(self, options: argparse.Namespace, rest: list[str]) -> list[Cell[StageT]]:
-        cells = []
+        cells: list[Cell[StageT]] = []
+        seen: dict[tuple[str, str], Any] = {}
         for name in options.configs:
             config = load(name)
             if not isinstance(config, self.kind):
@@ -111,7 +112,8 @@ class Command(Generic[StageT]):
                 )
             config = override(config, rest, prog=f"{self.name} {name}")
             stem = Path(name).stem
-            cells.append(Cell(self.stage, stem, config, options.backbone, options.row, options.run, options.runs))
+            given = (options.backbone, options.row, options.run, options.runs)
+            cells.append(Cell(self.stage, stem, config, *given, seen))
         if len(cells) > 1 and (options.run or options.row):
             raise UserError("--run and --row are for one config; several get their folders below --runs")
         folders = [cell.folder for cell in cells]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from core import backbone, command, stage
+from core.data.imagenet import ImageNet
 from core.errors import UserError
 from core.recipe import SGD, Recipe
 from core.stage import Outcome
@@ -104,8 +105,17 @@ def test_the_command_trains_what_is_not_done_and_refuses_before_it_writes(
     assert "a and other cannot be trained side by side" in capfd.readouterr().err
     assert not Path("runs").exists()
     assert main([paths["a"], *args]) == 0
+    listed: list[str] = []
+    plain_fingerprint = ImageNet.fingerprint
+
+    def noted(self: ImageNet, root: Path, split: str, **more: Any) -> str:
+        listed.append(split)
+        return plain_fingerprint(self, root, split, **more)
+
+    monkeypatch.setattr(ImageNet, "fingerprint", noted)
     before = Path("runs/pretrain/a/seed0/result.json").read_bytes()
     assert main([*paths.values(), *args]) == 0
+    assert listed == ["train", "val"], "a big set takes minutes to list: once for all rows"
     said = capfd.readouterr().out
     assert "a/seed0/result.json is done already" in said
     assert "b: top1_error" in said
