@@ -16,7 +16,7 @@ from core.config import differences, plain, unhashed
 from core.data.pictures import Decoded, Picture, Pixels, Stored
 from core.data.rawbytes import read_rgb_bytes
 from core.data.records import DataError, DataSet, ImageRecord
-from core.data.shard import Shard, starts
+from core.data.shard import REMEDY, Shard, starts
 from core.errors import UserError
 from core.jpeg.crop import decode_crop
 from core.jpeg.header import Header, parse
@@ -181,7 +181,7 @@ manifest.json          as python -m core.data.prepare writes it
     def _read(self, root: Path, split: str) -> tuple[ImageRecord, ...]:
         records: list[ImageRecord] = []
         for shard in self._manifest()["splits"][split]["shards"]:
-            records += _records(Shard(self.folder / shard["file"]), shard["images"], self.preparation is None)
+            records += _records(Shard(self.folder / shard["file"]), shard, self.preparation is None)
         return tuple(records)
 
 
@@ -198,11 +198,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return content
 
 
-def _records(shard: Shard, count: int, lossless: bool) -> Sequence[ImageRecord]:
+def _records(shard: Shard, line: dict[str, Any], lossless: bool) -> Sequence[ImageRecord]:
+    """The records of a shard. line: what the manifest says of it."""
     index = shard.index()
     ids, boxes, sizes = index["ids"], index["boxes"], index["image_sizes"]
-    if len(ids) != count:
-        raise DataError(f"{shard.path}: {count} images expected, {len(ids)} are there; it belongs to another packing")
+    if len(ids) != line["images"] or shard.footer()[3] != line["crc32"]:
+        raise DataError(
+            f"{shard.path}: this is not the shard that {MANIFEST} tells of ({line['images']} images expected, "
+            f"{len(ids)} are there): it belongs to another packing. {REMEDY}"
+        )
     nbytes = index["source_sizes"] if lossless else index["sizes"]
     records = [
         ImageRecord(name, PackedImage(shard, i, name, size), label)

@@ -114,16 +114,16 @@ class Shard:
         size = os.fstat(self._open()).st_size
         tail = self._at(max(0, size - _FOOTER.size), _FOOTER.size)
         if size < _FOOTER.size + len(MAGIC) or tail[-len(MAGIC) :] != MAGIC or self._at(0, len(MAGIC)) != MAGIC:
-            raise DataError(f"{self.path}: no shard, or cut short ({size:,} bytes). {_REMEDY}")
+            raise DataError(f"{self.path}: no shard, or cut short ({size:,} bytes). {REMEDY}")
         at, count, crc, total, _ = _FOOTER.unpack(tail)
         if at + count + _FOOTER.size != size:
-            raise DataError(f"{self.path}: {at + count + _FOOTER.size:,} bytes expected, {size:,} are there. {_REMEDY}")
+            raise DataError(f"{self.path}: {at + count + _FOOTER.size:,} bytes expected, {size:,} are there. {REMEDY}")
         return at, count, crc, total
 
     def _index(self, footer: tuple[int, int, int, int]) -> Index:
         data = self._at(footer[0], footer[1])
         if zlib.crc32(data) != footer[2]:
-            raise DataError(f"{self.path}: the checksum of its index is wrong: it is damaged. {_REMEDY}")
+            raise DataError(f"{self.path}: the checksum of its index is wrong: it is damaged. {REMEDY}")
         content = json.loads(data)
         assert isinstance(content, dict)
         return content
@@ -141,9 +141,9 @@ class Shard:
         image, table = self._at(offset, size), self._at(offset + size, 2 * segments)
         if len(image) + len(table) != size + 2 * segments:
             there = f"{size + 2 * segments:,} bytes expected at byte {offset:,}, {len(image) + len(table):,} are there"
-            raise DataError(f"{self.path}: image {name}: the shard is cut short: {there}. {_REMEDY}")
+            raise DataError(f"{self.path}: image {name}: the shard is cut short: {there}. {REMEDY}")
         if zlib.crc32(table, zlib.crc32(image)) != crc:
-            raise DataError(f"{self.path}: image {name}: its checksum is wrong: the shard is damaged. {_REMEDY}")
+            raise DataError(f"{self.path}: image {name}: its checksum is wrong: the shard is damaged. {REMEDY}")
         return image, np.frombuffer(table, "<u2")
 
     def checksum(self) -> int:
@@ -158,7 +158,7 @@ class Shard:
             try:
                 self._handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
-                raise DataError(f"{self.path}: the shard cannot be opened ({error.strerror}). {_REMEDY}") from error
+                raise DataError(f"{self.path}: the shard cannot be opened ({error.strerror}). {REMEDY}") from error
             weakref.finalize(self, os.close, self._handle)
         return self._handle
 
@@ -166,10 +166,11 @@ class Shard:
         try:
             return os.pread(self._open(), count, offset)
         except OSError as error:
-            raise DataError(f"{self.path}: the shard cannot be read ({error.strerror}). {_REMEDY}") from error
+            raise DataError(f"{self.path}: the shard cannot be read ({error.strerror}). {REMEDY}") from error
 
 
-_REMEDY = "Remove this file and run the command again that made it (python -m core.data.prepare): only it is made anew"
+REMEDY = "Remove this file and run the command again that made it (python -m core.data.prepare): only it is made anew"
+"""What a user can do about a damaged shard."""
 
 
 def starts(lengths: NDArray[np.uint16]) -> Starts | None:

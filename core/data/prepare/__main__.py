@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     try:
         data, root = _data(args.data, args.data_root)
-        splits = args.splits.split(",") if args.splits else ["train", "val"]
+        splits = args.splits.split(",") if args.splits else list(data.official)
         preparation = _preparation(args.short_side, args.quality)
         if args.verify:
             packed = Packed(data, args.out, preparation)
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", help="a config whose field `data` is the data set, or MODULE:CLASS of one")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--data-root", type=Path, help="folder of the data sets (default: the config's)")
-    parser.add_argument("--splits", help="comma-separated (default: train,val)")
+    parser.add_argument("--splits", help="comma-separated (default: all of the set)")
     parser.add_argument("--short-side", type=int, help="shorter side of larger images, in pixels; changes the pixels")
     parser.add_argument("--quality", type=int, help="JPEG quality with --short-side (default: 90)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
