@@ -7,8 +7,9 @@ batch; only the pixels that are really mixed in travel.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -65,13 +66,33 @@ def one_process() -> Peers:
     return Peers()
 
 
+class _Gather(torch.autograd.Function):
+    """Every rank's tensor on every rank; a tensor's gradient is the sum of what all ranks' losses say of it.
+
+    torch.distributed.nn has the same, deprecated in torch 2.15 and without a successor that 2.11 has.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rank: int, ranks: int) -> Tensor:
+        ctx.rank = rank
+        gathered = x.new_empty((ranks, *x.shape))
+        torch.distributed.all_gather(list(gathered.unbind(0)), x.detach())
+        return gathered
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        total = grad.contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total[ctx.rank], None, None
+
+
 def of(fabric: "Fabric") -> Peers:
     """The processes of a launched Fabric."""
     if fabric.world_size == 1:
         return one_process()
 
     def gather(x: Tensor) -> Tensor:
-        return cast("Tensor", fabric.all_gather(x, sync_grads=x.requires_grad))
+        return cast("Tensor", _Gather.apply(x, fabric.global_rank, fabric.world_size))
 
     return Peers(fabric.global_rank, fabric.world_size, gather)
 
