@@ -7,6 +7,7 @@ so are pixels, name and fingerprint: a run is the same run, whichever it reads. 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -78,12 +79,18 @@ def picture(data: bytes, where: str, segments: Starts | None = None) -> Picture:
     Raises:
         DataError: it is no image, or a broken one.
     """
-    header = parse(data)
+    # Where the segments are known, so is the scan's start: images of one size and encoder share what stands before it.
+    header = parse(data) if segments is None else _parse_start(data[: len(data) - int(segments[-1])])
     if header is None or header.height * header.width > MOST_PIXELS:
         return Decoded(np.array(read_rgb_bytes(data, where)))
     if segments is not None and len(segments) != 1 + per_row(header) * -(-header.height // header.mcu_height):
         raise DataError(f"{where}: its table of segments does not fit its size")
     return _Jpeg(data, header, segments, where)
+
+
+@lru_cache(maxsize=1024)
+def _parse_start(start: bytes) -> Header | None:
+    return parse(start + b"\xff\xd9")
 
 
 class _Jpeg(Picture):
