@@ -54,7 +54,7 @@ class HaS(Mixing):
         assert draw.cells is not None
         cells = draw.cells.to(x.device, non_blocking=True)  # [N, G, G]
         rows, columns = (torch.arange(side, device=x.device) * self.grid // side for side in x.shape[-2:])
-        # Columns first, while there are G rows; the mask then lies in memory as the images do, which is what takes time.
+        # Columns first, while there are G rows; then the mask lies in memory as the images do: that is what takes time.
         across = cells.index_select(2, columns)[..., None].expand(-1, -1, -1, x.shape[1])  # [N, G, W, C]
         if x.stride(1) == 1:
             return x.masked_fill_(across.index_select(1, rows).permute(0, 3, 1, 2), 0.0)
