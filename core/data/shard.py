@@ -70,7 +70,7 @@ class ShardWriter:
 
     def finish(self) -> None:
         """Write index and footer. OSError: the disk is full."""
-        index = json.dumps(self._index, ensure_ascii=False, separators=(",", ":")).encode()
+        index = json.dumps(self._index, separators=(",", ":")).encode()
         at = self._at
         self._write(index)
         self._file.write(_FOOTER.pack(at, len(index), zlib.crc32(index), self._crc, MAGIC))

@@ -1,7 +1,7 @@
 """Write restart markers into a JPEG without loss: all coefficients stay, and with them the pixels.
 
 At a segment's start the DC values are coded as they are, not as differences to the block before: these few codes are
-written anew, all other bits are copied. This is what `jpegtran -restart` does, at some times its speed, as no process
+written anew, all other bits are copied. This is what `jpegtran -restart` does, in half its time, as no process
 is started and no coefficient is looked at. The header stays but for the restart interval, and for a size of difference
 that the DC values' Huffman table has no code for: such codes are appended (T.81, annex C; libjpeg's own are complete).
 """
