@@ -2,15 +2,15 @@
 
 Photographs are made into 500 x 375 JPEGs of quality 90, read as torchvision's ImageFolder reads them, by a bare decode,
 and by ours: from the plain folder, from lossless shards, from shards of short side 384 and quality 90; each as random
-crops of 224 pixels, flipped, in batches of 64. Then four rows (none, Mixup, Cutout, CutMix) from one decode, against
-ImageFolder, DataLoader and v2.CutMix. One process, one thread, CPU seconds; all in turn, a pass each, and the ratios
-are medians over the turns, since a busy machine slows whole turns. All run with an allocator that keeps freed memory
-(launch.machine.MALLOC); --as-it-is leaves it alone: then float batches of 38 MB are asked of the kernel anew each time,
-which costs the usual way most.
+crops of 224 pixels, flipped, in batches of 64, by one worker process. Then four rows (none, Mixup, Cutout, CutMix) from
+one decode, against ImageFolder, DataLoader and v2.CutMix. What counts is the CPU time of worker and training process
+together. All take turns, a pass each, and a ratio is the median over the turns, since a busy machine slows whole turns.
+--keep-freed tells malloc not to give memory back (launch.machine.MALLOC), which spares the usual way its page faults.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +75,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256, help="how many of them (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=9, help="turns (default: %(default)s)")
     parser.add_argument("--ffcv-python", type=Path, help="a Python with ffcv, torch and torchvision")
-    parser.add_argument("--as-it-is", action="store_true", help="do not tell malloc to keep freed memory")
+    parser.add_argument("--workers", type=int, default=1, help="processes that load, of each way (default: 1)")
+    parser.add_argument("--keep-freed", action="store_true", help="tell malloc to keep freed memory")
     parser.add_argument("--out", type=Path, help="add the numbers to this JSON file")
     args = parser.parse_args()
-    if not args.as_it_is and any(os.environ.get(name) != value for name, value in MALLOC.items()):
+    if args.keep_freed and any(os.environ.get(name) != value for name, value in MALLOC.items()):
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.input", *sys.argv[1:]], {**os.environ, **MALLOC})
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         made = photographs(args.photographs, root / "imagenet" / "train", args.images)
         print(f"{made} images of 500 x 375 pixels, {args.repeats} turns")
-        passes = contestants(root, packed(root, None), packed(root, PREPARATION))
+        passes = contestants(root, packed(root, None), packed(root, PREPARATION), args.workers)
         with ffcv(args.ffcv_python, root) as peer:
             found = measured({**passes, **peer}, args.repeats)
     for line in report(found):
@@ -95,7 +95,8 @@ def main() -> None:
         versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
         versions |= {"python": platform.python_version(), "images": made, "turns": args.repeats}
         kept = json.loads(args.out.read_text()) if args.out.exists() else {}
-        kept["allocator as it is" if args.as_it_is else "freed memory kept"] = {**versions, **found}
+        way = "freed memory kept" if args.keep_freed else "allocator as it is"
+        kept[f"workers {args.workers}, {way}"] = {**versions, **found}
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(kept, indent=1) + "\n")
 
@@ -123,57 +124,97 @@ def packed(root: Path, preparation: Preparation | None) -> Packed:
     return Packed(ImageNet(), folder, preparation)
 
 
-def contestants(root: Path, lossless: Packed, small: Packed) -> dict[str, Pass]:
-    """What is measured in this process."""
-    plain, shards, small_shards = (Stream(data, root) for data in (ImageNet(), lossless, small))
-    mixed_plain, mixed_small = Rows(plain), Rows(small_shards)
+def contestants(root: Path, lossless: Packed, small: Packed, workers: int) -> dict[str, Pass]:
+    """What is measured in this process and its workers."""
     files = sorted((root / "imagenet" / "train").rglob("*.JPEG"))
-
-    def decode() -> float:
-        return timed(1 for path in files if len(simplejpeg.decode_jpeg(path.read_bytes())))
-
+    images = len(files)
     return {
-        "ImageFolder": lambda: timed(len(images) for images, _ in folder_loader(root)),
-        "bare decode": decode,
-        "plain folder": lambda: timed(len(batch.labels) for batch in plain.epoch()),
-        "lossless shards": lambda: timed(len(batch.labels) for batch in shards.epoch()),
-        "384 px shards": lambda: timed(len(batch.labels) for batch in small_shards.epoch()),
-        "ImageFolder + CutMix": lambda: timed(usual_row(root)),
-        "4 rows, plain folder": lambda: timed(mixed_plain.epoch()),
-        "4 rows, 384 px shards": lambda: timed(mixed_small.epoch()),
+        "ImageFolder": Watched(lambda: usual(root, workers, None), images),
+        "bare decode": Watched(lambda: bare(files), images),
+        "plain folder": Watched(lambda: single(ImageNet(), root, workers), images),
+        "lossless shards": Watched(lambda: single(lossless, root, workers), images),
+        "384 px shards": Watched(lambda: single(small, root, workers), images),
+        "ImageFolder + CutMix": Watched(lambda: usual(root, workers, v2.CutMix(num_classes=CLASSES)), images),
+        "4 rows, plain folder": Watched(lambda: four_rows(ImageNet(), root, workers), 4 * images),
+        "4 rows, 384 px shards": Watched(lambda: four_rows(small, root, workers), 4 * images),
     }
 
 
-class Stream:
-    """Our crops in uint8 batches: one stream, as long as a training."""
+class Watched:
+    """An endless stream of images, a pass at a time, and what its processes spend on it."""
 
-    def __init__(self, data: DataSet[ImageRecord], root: Path) -> None:
-        crops = TrainSamples(data.records(root, "train"), RandomResizedCrop(), SIDE)
-        self.steps = -(-len(crops) // BATCH)
-        self.batches: Iterator[Batch] = train_stream(
-            crops, collate, seed=0, batch_size=BATCH, steps_per_epoch=self.steps, first=0, last=10**6
-        )
+    def __init__(self, start: Callable[[], Iterator[int]], images: int) -> None:
+        """start: the stream, as the number of images of each batch. images: of a pass."""
+        others = {child.pid for child in multiprocessing.active_children()}
+        self.batches, self.images = start(), images
+        next(self.batches)
+        self.workers = [child.pid for child in multiprocessing.active_children() if child.pid not in others]
+        self.spent = self._spent()
 
-    def epoch(self) -> Iterator[Batch]:
-        """The next epoch."""
-        return islice(self.batches, self.steps)
+    def __call__(self) -> float:
+        """CPU seconds of an image, over a pass. Workers go on between passes, so theirs count from end to end."""
+        began, seen = time.process_time(), 0
+        while seen < self.images:
+            seen += next(self.batches)
+        here, before = time.process_time() - began, self.spent
+        self.spent = self._spent()
+        return (here + self.spent - before) / seen
+
+    def _spent(self) -> float:
+        ticks = 0
+        for worker in self.workers:
+            fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # in user and in system mode
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def folder_loader(root: Path) -> DataLoader[Any]:
-    """What people run: PIL, version 1 of the transforms, float batches."""
+def usual(root: Path, workers: int, mix: Callable[..., Any] | None) -> Iterator[int]:
+    """What people run: ImageFolder, PIL, version 1 of the transforms, float batches; and v2.CutMix where asked."""
     change = transforms.Compose(
         [transforms.RandomResizedCrop(SIDE), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
          transforms.Normalize(MEAN, STD)]
     )  # fmt: skip
-    return DataLoader(ImageFolder(str(root / "imagenet" / "train"), change), BATCH, shuffle=True)
+    folder = ImageFolder(str(root / "imagenet" / "train"), change)
+    loader = DataLoader(folder, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    while True:
+        for images, labels in loader:
+            if mix is not None:
+                mix(images, labels)
+            yield len(labels)
 
 
-def usual_row(root: Path) -> Iterator[int]:
-    """Images of one row by ImageFolder, DataLoader and v2.CutMix, up to the mixed labels."""
-    mix = v2.CutMix(num_classes=CLASSES)
-    for images, labels in folder_loader(root):
-        mixed, _ = mix(images, labels)
-        yield len(mixed)
+def bare(files: list[Path]) -> Iterator[int]:
+    """The files decoded, and no more."""
+    while True:
+        for path in files:
+            simplejpeg.decode_jpeg(path.read_bytes())
+            yield 1
+
+
+def stream(data: DataSet[ImageRecord], root: Path, workers: int) -> Iterator[Batch]:
+    """Our crops in uint8 batches: one stream, as long as a training."""
+    crops = TrainSamples(data.records(root, "train"), RandomResizedCrop(), SIDE)
+    steps = -(-len(crops) // BATCH)
+    return train_stream(
+        crops, collate, seed=0, batch_size=BATCH, steps_per_epoch=steps, first=0, last=10**6, workers=workers
+    )
+
+
+def single(data: DataSet[ImageRecord], root: Path, workers: int) -> Iterator[int]:
+    """The images of our stream."""
+    for batch in stream(data, root, workers):
+        yield len(batch.labels)
+
+
+def four_rows(data: DataSet[ImageRecord], root: Path, workers: int) -> Iterator[int]:
+    """The method-images of four rows that share our stream, up to the loss of the mixed labels."""
+    spec = Spec("timm:resnet50", CLASSES, SIDE)
+    head, generator = Head(), torch.Generator().manual_seed(0)
+    objectives = [Objective(mixing, spec) for mixing in (NoMixing(), Mixup(), Cutout(), CutMix())]
+    for batch in stream(data, root, workers):
+        for objective in objectives:
+            objective(head, batch, generator)
+        yield len(objectives) * len(batch.labels)
 
 
 class Head(nn.Module):
@@ -187,30 +228,6 @@ class Head(nn.Module):
         """[N, 3, S, S] -> [N, K]."""
         logits: Tensor = self.fc(images[:, :, 0, 0])
         return logits
-
-
-class Rows:
-    """Four rows that share a stream, up to the loss of the mixed labels."""
-
-    def __init__(self, stream: Stream) -> None:
-        spec = Spec("timm:resnet50", CLASSES, SIDE)
-        self.stream, self.head = stream, Head()
-        self.objectives = [Objective(mixing, spec) for mixing in (NoMixing(), Mixup(), Cutout(), CutMix())]
-
-    def epoch(self) -> Iterator[int]:
-        """The method-images of each batch and row of the next epoch."""
-        generator = torch.Generator().manual_seed(0)
-        for batch in self.stream.epoch():
-            for objective in self.objectives:
-                objective(self.head, batch, generator)
-                yield len(batch.labels)
-
-
-def timed(images: Iterator[int]) -> float:
-    """CPU seconds of this process for each of the images that are counted."""
-    began = time.process_time()
-    count = sum(images)
-    return (time.process_time() - began) / count
 
 
 @contextmanager
@@ -242,6 +259,7 @@ def measured(passes: dict[str, Pass], repeats: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {name: [] for name in passes}
     for turn in range(repeats + 1):
         for name, one_pass in passes.items():
+            time.sleep(0.2)  # for other ways' workers to fill up
             value = one_pass()
             if turn:
                 seconds[name].append(value)

@@ -300,7 +300,7 @@ def _received(loader: DataLoader[Any], slots: Slots | None) -> Iterator[Any]:
 
 def _slots(samples: Samples | SeededSamples, batch_size: int, workers: int) -> Slots | None:
     """Memory for the batches, where workers are forked and so have it too, or there are none."""
-    if not isinstance(samples, Measured) or (workers and multiprocessing.get_start_method() != "fork"):
+    if not isinstance(samples, Measured) or (workers and multiprocessing.get_context().get_start_method() != "fork"):
         return None
     makers, ahead = max(workers, 1), _AHEAD if workers else 0
     return Slots(makers, ahead + -(-_HELD // makers), min(batch_size, len(samples)) * samples.sample_bytes)
@@ -325,10 +325,12 @@ def _begin_worker(_: int) -> None:
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    training = multiprocessing.parent_process()
+    assert training is not None
+    threading.Thread(target=_end_with, args=(training.pid,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+def _end_with(training: int | None) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != training:
         pass
     os._exit(0)

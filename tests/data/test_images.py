@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import image_size, read_rgb
+from core.data.images import image_size, open_picture, read_rgb
 from core.data.records import DataError
 from tests.data.layouts import image
 
@@ -25,6 +25,53 @@ def test_every_kind_of_image_becomes_rgb_whatever_its_suffix_says(tmp_path: Path
     path = image(tmp_path / "n01440764_1.JPEG", size=(31, 17), mode=mode, kind=kind)
     read = read_rgb(path)
     assert (read.mode, read.size, image_size(path)) == ("RGB", (31, 17), (31, 17))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("P", "GIF"), ("LA", "PNG"), ("RGB", "WEBP")],
+)
+def test_a_picture_and_its_crops_have_the_pixels_that_read_rgb_has(tmp_path: Path, mode: str, kind: str) -> None:
+    path = image(tmp_path / "a.JPEG", size=(61, 47), mode=mode, kind=kind)
+    whole, picture = np.asarray(read_rgb(path)), open_picture(path)
+    assert (picture.height, picture.width) == (47, 61)
+    assert np.array_equal(picture.whole(), whole)
+    for top, left, height, width in ((0, 0, 1, 1), (13, 5, 20, 30), (46, 60, 1, 1), (15, 16, 17, 40)):
+        crop = open_picture(path).crop(top, left, height, width)
+        assert np.array_equal(crop, whole[top : top + height, left : left + width])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"<html>404 Not Found</html>", "cut"])
+def test_a_picture_that_cannot_be_read_is_refused_as_read_rgb_refuses_it(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / "a.JPEG"
+    if content == "cut":
+        image(path, size=(200, 150))
+        os.truncate(path, path.stat().st_size - 3)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    messages = []
+    for read in (read_rgb, lambda source: open_picture(source).whole()):
+        with pytest.raises(DataError) as raised:
+            read(path)
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
+
+
+def test_a_jpeg_of_absurd_size_is_refused_before_memory_is_asked_for(tmp_path: Path) -> None:
+    path = image(tmp_path / "a.JPEG")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = b"\xff\x00\xff\x00"  # 65280 x 65280 pixels
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="too many pixels"):
+        open_picture(path)
+
+
+def test_real_jpegs_have_pillows_pixels(real_data: Path) -> None:
+    paths = sorted((real_data / "imagenet" / "val").rglob("*.JPEG"))[::25]
+    assert paths
+    for path in paths:
+        assert np.array_equal(open_picture(path).whole(), np.asarray(Image.open(path).convert("RGB")))
 
 
 def test_lossless_colours_survive(tmp_path: Path) -> None:
