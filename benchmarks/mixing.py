@@ -91,7 +91,7 @@ def show(title: str, found: dict[str, Any]) -> None:
     for group, entries in found.items():
         for name, value in entries.items():
             aim = f"   (aim: {AIMS[name]})" if name in AIMS else ""
-            print(f"{group:>10}  {name:42} {value:>10.3f}{aim}")
+            print(f"{group:>15}  {name:42} {value:>10.3f}{aim}")
 
 
 def measured(batch: int, rounds: int, *, step: bool) -> dict[str, Any]:
@@ -104,27 +104,33 @@ def measured(batch: int, rounds: int, *, step: bool) -> dict[str, Any]:
     mix, mix_ratios = compared(mixup_calls(pixels, labels), rounds, by="ours, one pass with normalising")
     norm, norm_ratios = compared(normalise_calls(pixels), rounds, by="copy")
     found: dict[str, Any] = {"cutmix": cut, "mixup": mix, "normalise": norm, "others": others(pixels, labels, rounds)}
-    found["ratios"] = {
+    aimed = {
         "cutmix: torchvision v2 / ours": cut_ratios["torchvision v2"],
         "cutmix: timm / ours": cut_ratios["timm, batch"],
         "cutmix: index assignment / ours": cut_ratios["index assignment"],
-        "cutmix: index assignment / ours, floats": round(cut["index assignment"] / cut["ours, floats in place"], 2),
         "mixup: torchvision v2 / ours": mix_ratios["torchvision v2, with normalising"],
-        "mixup: torchvision v2 / ours, floats": round(mix["torchvision v2"] / mix["ours, floats in place"], 2),
         "normalise + cutmix / copy": norm_ratios["ours with cutmix, memory at hand"],
-        "normalise + cutmix / copy, new memory": round(norm["ours with cutmix"] / norm["copy, new memory"], 2),
     }
     for images in (64, 256):
         label, ratios = compared(label_calls(images), 4 * rounds, by="hard", repeats=40)
         found[f"labels {images}"] = label
-        found["ratios"][f"labels, N {images} / hard"] = ratios["ours"]
+        aimed[f"labels, N {images} / hard"] = ratios["ours"]
+    found["ratios"] = {name: round(statistics.median(values), 3) for name, values in aimed.items()} | {
+        "cutmix: index assignment / ours, floats": round(cut["index assignment"] / cut["ours, floats in place"], 2),
+        "mixup: torchvision v2 / ours, floats": round(mix["torchvision v2"] / mix["ours, floats in place"], 2),
+        "normalise + cutmix / copy, new memory": round(norm["ours with cutmix"] / norm["copy, new memory"], 2),
+    }
+    for i, name in ((0, "10th percentile"), (8, "90th percentile")):
+        found[name] = {key: round(statistics.quantiles(values, n=10)[i], 3) for key, values in aimed.items()}
     if step:
         found["step"] = step_shares(rounds)
     return found
 
 
-def compared(calls: Calls, rounds: int, *, by: str, repeats: int = 3) -> tuple[dict[str, float], dict[str, float]]:
-    """Median CPU milliseconds of each call, and the median of its ratio to `by` within a round."""
+def compared(
+    calls: Calls, rounds: int, *, by: str, repeats: int = 3
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Median CPU milliseconds of each call, and its ratio to `by` in each round."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()  # compiles, and touches its memory
@@ -137,10 +143,7 @@ def compared(calls: Calls, rounds: int, *, by: str, repeats: int = 3) -> tuple[d
                 call()
             seconds[name].append((time.process_time() - started) / repeats)
     times = {name: round(1e3 * statistics.median(values), 4) for name, values in seconds.items()}
-    ratios = {
-        name: round(statistics.median(a / b for a, b in zip(values, seconds[by], strict=True)), 3)
-        for name, values in seconds.items()
-    }
+    ratios = {name: [a / b for a, b in zip(values, seconds[by], strict=True)] for name, values in seconds.items()}
     return times, ratios
 
 
