@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.transforms import v2
 
 from core.backbone import Backbone, Spec
@@ -23,7 +24,7 @@ from core.loader import Samples
 from core.mixing import Mixing, Placed, mixed_targets
 from core.resnet import STAGES, classifier, layer4_to_stride1, new_head
 from core.stage import Metric, Outcome
-from core.targets import Targets, soft_cross_entropy
+from core.targets import soft_cross_entropy
 from eval.classification import topk_error
 from transfer.regularizers.base import Regularizer
 from transfer.task import Task
@@ -226,13 +227,13 @@ class FineTune(_Classification):
         """Cross-entropy, of mixed labels where images are mixed; top1 is of the images' own labels."""
         images, labels = batch
         if self.mixing is None:
-            logits, targets = model(images), Targets.of(labels)
+            logits = model(images)
+            loss = functional.cross_entropy(logits, labels)
         else:
             placed = self.mixing.place(lambda _: images.shape, generator)
             logits = model(images, partial(_mixed, placed=placed))
-            targets = mixed_targets(labels, placed)
-        top1 = (logits.detach().argmax(1) == labels).float().mean()
-        return soft_cross_entropy(logits, targets), {"top1": top1}
+            loss = soft_cross_entropy(logits, mixed_targets(labels, placed))
+        return loss, {"top1": (logits.detach().argmax(1) == labels).float().mean()}
 
     def export(self, model: nn.Module, spec: Spec) -> tuple[nn.Module, Spec]:
         """The fine-tuned classifier, for localization."""
