@@ -19,6 +19,7 @@ _SAVED = {
 }  # fmt: skip
 _LOOK_EVERY_CUDA = 25  # steps between looks at the loss where a look waits for the device
 _LOG_EVERY = 50  # steps between lines in metrics.jsonl; a multiple of the steps between looks
+_IMAGES = "#images"  # beside the sums of a loss's numbers, whose names are its own
 
 
 class Trainee:
@@ -47,13 +48,14 @@ class Trainee:
         self.saved_step = -1  # of the newest checkpoint
         self.history: list[dict[str, float]] = []
         self.shown = math.nan
-        self.sums: dict[str, float] = {}  # of this epoch: image-weighted sums of "loss" and the loss's numbers
+        self.sums: dict[
+            str, float
+        ] = {}  # of this epoch: image-weighted sums of "loss" and the loss's numbers, and the images
         self.numbers: dict[str, float] = {}  # the newest step's
         self._lr = 0.0
         self._generator = torch.Generator()
         self._parts: dict[str, Tensor] = {}  # of the step under way: share-weighted sums over its micro-batches
         self._recent: list[tuple[int, float, dict[str, Tensor]]] = []  # steps not looked at yet
-
         self._tell_rate()
 
     def _tell_rate(self) -> None:
@@ -159,7 +161,7 @@ class Trainee:
 
     def _take_in(self, step: int, numbers: dict[str, float]) -> None:
         images = self.images(step)
-        for name, value in [*numbers.items(), ("images", 1.0)]:
+        for name, value in [*numbers.items(), (_IMAGES, 1.0)]:
             self.sums[name] = self.sums.get(name, 0.0) + value * images
         loss = numbers.pop("loss")
         self.numbers = numbers
@@ -191,7 +193,7 @@ class Trainee:
             with self.average.in_place():
                 self._same_buffers()
                 said = self.row.after_epoch(epoch, self.row.model)
-        images = self.sums.pop("images")
+        images = self.sums.pop(_IMAGES)
         means = {name: total / images for name, total in self.sums.items()}
         self.sums = {}
         self.history.append({"epoch": epoch, **self.epoch_numbers(means), **said})

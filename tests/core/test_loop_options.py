@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import default_collate
 
 from core import checkpoint, loop
 from core.errors import UserError
 from core.loader import train_batches
 from core.recipe import SGD, Recipe
+from core.training.trainee import Trainee
 from tests.core.networks import Points, job, network, squared
 
 RECIPE = Recipe(optimizer=SGD(lr=0.05, momentum=0.9), batch_size=8, epochs=3)
@@ -254,6 +256,51 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, clip: float
     state = checkpoint.load(tmp_path / "run")
     assert state is not None
     assert state["step"] == 2
+
+
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what would wait for a device: a tensor's values being asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count, listed = 0, torch.Tensor.tolist
+
+        def tolist(tensor: Tensor) -> Any:  # of a tensor on the CPU it is no call that is dispatched
+            self.count += 1
+            return listed(tensor)
+
+        monkeypatch.setattr(torch.Tensor, "tolist", tolist)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_asking_for_values_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = torch.ones(2)
+    with Waits(monkeypatch) as waits:
+        found = float(tensor[0]), bool(tensor[0] > 0), tensor[0].item(), tensor.tolist(), torch.equal(tensor, tensor)
+    assert (len(found), waits.count) == (5, 5)
+
+
+@pytest.mark.parametrize("fields", [{}, {"accumulate": 2, "ema_decay": 0.9, "clip_norm": 1.0}, {"clip_value": 1.0}])
+def test_a_step_between_looks_waits_for_nothing(
+    tmp_path: Path, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = linear()
+    groups = [{"params": list(model.parameters())}]
+    row = loop.Row(job(tmp_path), model, error, replace(RECIPE, epochs=None, steps=100, **fields), groups)
+    trainee = Trainee(row, samples=800)
+    trainee.look_every = 25  # as on CUDA
+    batch = torch.randn(4, 4), torch.randn(4, 1)
+    waits, parts, looked = Waits(monkeypatch), trainee.recipe.accumulate, []
+    for step in range(50):
+        before = waits.count
+        with waits:
+            for part in range(parts):
+                trainee.train_on(batch, part, 1 / parts, part + 1 == parts)
+        looked += [step] * (waits.count - before)
+    assert looked == [24, 49]
 
 
 def test_progress_tells_loss_numbers_and_the_wait_for_data(tmp_path: Path) -> None:
