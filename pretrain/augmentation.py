@@ -4,7 +4,7 @@ Source: the CutMix authors' recipes (clovaai/CutMix-PyTorch, train.py and utils.
 torchvision's RandomResizedCrop and flip, then colour jitter and PCA noise; the paper's text names only "resize, crop,
 flip". CIFAR: a crop from the image padded by 4 pixels, and a flip.
 
-Everything is drawn from the sample's seed before a pixel is decoded, so that only the crop's pixels need to be.
+All randomness comes from the sample's seed. The crop is drawn before a pixel is decoded, so that no others need be.
 S: the view's side in pixels.
 """
 
