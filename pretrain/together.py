@@ -35,10 +35,11 @@ def check(configs: Mapping[str, Pretrain]) -> None:
     (first, one), *others = configs.items()
     for name, other in others:
         if found := differences(_stream(one), _stream(other)):
-            lines = "\n  ".join(line.replace(" there, ", f" in {first}, ").removesuffix(" here") for line in found)
+            said = (line.replace(" there, ", f" in {first}, ").removesuffix(" here") for line in found)
+            lines = "\n".join(f"  {line} in {name}" for line in said)
             raise UserError(
                 f"{first} and {name} cannot be trained side by side: expected the same images, epochs and batches, "
-                f"they differ in\n  {lines} in {name}\nTrain them one after the other, or override the field for all"
+                f"they differ in\n{lines}\nTrain them one after the other, or override the field for all"
             )
 
 

@@ -88,6 +88,11 @@ def test_configs_of_different_streams_are_refused(changes: dict[str, Any], told:
     check({"a": tiny(), "b": tiny(mixing=NoMixing(), label_smoothing=0.1, validate_every=3)})
 
 
+def test_every_difference_is_named_with_both_rows() -> None:
+    with pytest.raises(UserError, match="\n  seed: 0 in a, 1 in b\n  resize: 36 in a, 40 in b\n"):
+        check({"a": tiny(), "b": tiny(seed=1, resize=40)})
+
+
 def test_the_command_trains_what_is_not_done_and_refuses_before_it_writes(
     root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
