@@ -119,7 +119,7 @@ class Run:
             terminal.show(self._name, moment)
         elif now - self._last_line >= self.log_every or finished:
             self._last_line = now
-            _log.info("%s: %s", phase, moment.text())
+            _log.info("%s: %s: %s", self._name, phase, moment.text())
 
     @property
     def _name(self) -> str:

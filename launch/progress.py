@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A cell's progress.json. per_second: units a second; left: seconds left of this phase."""
+    """A cell's progress.json. per_second: units a second; left: seconds left of this phase; top1, data_wait: shares."""
 
     done: float
     total: float
@@ -27,13 +27,15 @@ class Snapshot:
     per_second: float
     left: float
     loss: float | None = None
+    top1: float | None = None
+    data_wait: float | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Snapshot | None":
         """The progress of the run in `folder`; None where it has not said anything yet."""
         try:
             value = json.loads((folder / "progress.json").read_text())
-            loss = value.get("loss")
+            shown = {key: value.get(key) for key in ("loss", "top1", "data_wait")}
             return cls(
                 done=float(value["done"]),
                 total=float(value["total"]),
@@ -41,16 +43,19 @@ class Snapshot:
                 phase=str(value.get("phase", "")),
                 per_second=float(value.get("per_second") or 0),
                 left=float(value.get("left_s") or 0),
-                loss=None if loss is None else float(loss),
+                **{key: float(number) for key, number in shown.items() if number is not None},
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def text(self) -> str:
-        """One phrase: "train 1,024/5,000 images, loss 2.31, 412 images/s, 10 s left"."""
+        """One phrase: "train 1,024/5,000 images, loss 2.31, top-1 41.2 %, 412 images/s, data wait 0.3 %, 10 s left"."""
         parts = [f"{self.phase} {self.done:,.0f}/{self.total:,.0f} {self.unit}".strip()]
         parts += [f"loss {self.loss:.3f}"] if self.loss is not None else []
-        parts += [f"{self.per_second:,.0f} {self.unit}/s", f"{duration(self.left)} left"] if self.per_second else []
+        parts += [f"top-1 {100 * self.top1:.1f} %"] if self.top1 is not None else []
+        parts += [f"{self.per_second:,.0f} {self.unit}/s"] if self.per_second else []
+        parts += [f"data wait {100 * self.data_wait:.1f} %"] if self.data_wait is not None else []
+        parts += [f"{duration(self.left)} left"] if self.per_second else []
         return ", ".join(parts)
 
 

@@ -103,7 +103,7 @@ def test_what_must_start_fast_imports_torch_nowhere_at_its_top() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "from eval import captions, classification, detection, localization, report, table",
+        "from eval import captions, classification, curves, detection, localization, report, table",
         "import launch.__main__",
         "import wsol.__main__, wsol.evaluate.command, wsol.maps.source, wsol.metadata.command",
         "from eval.__main__ import main; sys.exit(main(['table', 'quick', '--runs', RUNS]))",

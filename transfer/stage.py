@@ -64,7 +64,7 @@ def _predictions(config: Transfer, job: Job, start: backbone.Backbone) -> Any:
         _log.info(
             "%s: %s images, %s steps of %d at lr %g, %s trained parameters",
             *(type(task).__name__, f"{len(samples):,}", f"{recipe.total_steps(len(samples)):,}", recipe.batch_size),
-            *(recipe.optimizer.lr, f"{trained:,}"),
+            *(recipe.base_lr, f"{trained:,}"),
         )
         loop.fit(
             job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters

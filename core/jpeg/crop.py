@@ -9,7 +9,7 @@
 
 from typing import cast
 
-import simplejpeg  # type: ignore[import-untyped, unused-ignore]
+import simplejpeg
 
 from core.data.pictures import Pixels
 from core.jpeg import segments

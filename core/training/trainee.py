@@ -52,6 +52,7 @@ class Trainee:
             str, float
         ] = {}  # of this epoch: image-weighted sums of "loss" and the loss's numbers, and the images
         self.numbers: dict[str, float] = {}  # the newest step's
+        self.smooth: dict[str, float] = {}  # the same, averaged over some steps: a bar that jumps tells nothing
         self._lr = 0.0
         self._generator = torch.Generator()
         self._parts: dict[str, Tensor] = {}  # of the step under way: share-weighted sums over its micro-batches
@@ -165,6 +166,7 @@ class Trainee:
             self.sums[name] = self.sums.get(name, 0.0) + value * images
         loss = numbers.pop("loss")
         self.numbers = numbers
+        self.smooth = {name: 0.9 * self.smooth.get(name, value) + 0.1 * value for name, value in numbers.items()}
         self.shown = loss if math.isnan(self.shown) else 0.9 * self.shown + 0.1 * loss
 
     def images(self, step: int) -> int:
@@ -176,7 +178,7 @@ class Trainee:
         if self.fabric.global_rank != 0:
             return
         batch = min(self.recipe.batch_size, self.samples)
-        values: dict[str, Any] = {"loss": self.shown, "data_wait": data_wait, **self.numbers}
+        values: dict[str, Any] = {"loss": self.shown, "data_wait": data_wait, **self.smooth}
         self.run.progress(done=self.step * batch, total=self.total * batch, phase="train", **values)
         if self.step % _LOG_EVERY == 0 or self.step == self.total:
             self.run.log(step=self.step, lr=self._lr, loss=self.shown, **self.numbers)

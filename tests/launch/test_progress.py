@@ -30,6 +30,10 @@ def test_a_snapshot_in_words(tmp_path: Path) -> None:
     snapshot = Snapshot.read(tmp_path)
     assert snapshot is not None
     assert snapshot.text() == "train 1,024/5,000 images, loss 2.315, 412 images/s, 1 min 10 s left"
+    write_progress(tmp_path, loss=2.3149, top1=0.25, data_wait=0.0312)
+    assert (Snapshot.read(tmp_path) or snapshot).text() == (
+        "train 1,024/5,000 images, loss 2.315, top-1 25.0 %, 412 images/s, data wait 3.1 %, 1 min 10 s left"
+    )
     write_progress(tmp_path, per_second=0, phase="test")
     assert (Snapshot.read(tmp_path) or snapshot).text() == "test 1,024/5,000 images"
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped, unused-ignore]
+import simplejpeg
 from PIL import Image
 
 from core.data.packed import MOST_PIXELS, Preparation, picture
