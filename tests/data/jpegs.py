@@ -2,6 +2,7 @@
 
 import io
 import random
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -17,17 +18,18 @@ def photograph(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width][..., None] / 9.0
     waves = 127 + 80 * np.sin(rows * [1.0, 0.7, 0.4] + columns * [0.3, 0.9, 1.3])
-    return np.clip(waves + generator.normal(0, 12, waves.shape), 0, 255).astype(np.uint8)
+    noisy: NDArray[np.float64] = waves + generator.normal(0, 12, waves.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
 
 
 def encoded(pixels: NDArray[np.uint8], subsampling: str, quality: int = 90) -> bytes:
     if subsampling == "Gray":
         grey = np.ascontiguousarray(pixels[..., :1])
-        return simplejpeg.encode_jpeg(grey, quality, colorspace="GRAY", colorsubsampling="Gray")
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, colorsubsampling=subsampling)
+        return bytes(simplejpeg.encode_jpeg(grey, quality, colorspace="GRAY", colorsubsampling="Gray"))
+    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, colorsubsampling=subsampling))
 
 
-def saved(pixels: NDArray[np.uint8], mode: str = "RGB", **options: object) -> bytes:
+def saved(pixels: NDArray[np.uint8], mode: str = "RGB", **options: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(file, "JPEG", **options)
     return file.getvalue()

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_segments_keep_the_pixels(subsampling: str, size: tuple[int, int]) -> No
         {"comment": b"\xff\xd0 marker-like", "exif": b"Exif\x00\x00" + bytes(40)},
     ],
 )
-def test_segments_of_pillows_files(options: dict[str, object]) -> None:
+def test_segments_of_pillows_files(options: dict[str, Any]) -> None:
     """Tables of the image's own, which lack codes that a segment's first DC value needs; other markers; other data."""
     data = saved(photograph(75, 101), **options)
     result = resegmented(data)
@@ -71,7 +72,12 @@ def test_only_the_touched_segments_are_decoded(monkeypatch: pytest.MonkeyPatch) 
     assert header is not None
     assert header.restart_interval == 2
     seen: list[tuple[int, ...]] = []
-    monkeypatch.setattr("core.jpeg.crop.decode", lambda part: seen.append(decode(part).shape) or decode(part))
+
+    def watched(part: bytes) -> Any:
+        seen.append(decode(part).shape)
+        return decode(part)
+
+    monkeypatch.setattr("core.jpeg.crop.decode", watched)
     decode_crop(data, header, 33, 70, 10, 20)  # inside one row of MCUs, and segments 2 (64 to 96)
     decode_crop(data, header, 32, 64, 16, 32)  # the same MCUs, with all four neighbours
     assert seen == [(16, 32, 3), (48, 96, 3)]

@@ -94,7 +94,7 @@ def test_the_pixels_are_those_of_the_files(case: Case) -> None:
             picture = open_picture(stored.path)
             assert (picture.height, picture.width) == whole.shape[:2]
             assert image_size(stored.path) == (picture.width, picture.height)
-            for top, left, height, width in boxes(*whole.shape[:2], 8):
+            for top, left, height, width in boxes(picture.height, picture.width, 8):
                 crop = picture.crop(top, left, height, width)
                 assert np.array_equal(crop, whole[top : top + height, left : left + width])
 
@@ -130,6 +130,7 @@ def test_the_shard_is_as_docs_packing_says(case: Case) -> None:
 
 def test_a_stored_image_travels_and_tells_where_it_is(case: Case) -> None:
     record = case.packed.records(case.root, "train")[0]
+    assert isinstance(record.path, PackedImage)
     record.path.open()  # its file is open now
     other = pickle.loads(pickle.dumps(record.path))
     assert np.array_equal(other.open().whole(), record.path.open().whole())
