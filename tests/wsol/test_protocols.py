@@ -24,12 +24,20 @@ def _localizing(table: Table) -> list[Column]:
     return [column for column in table.columns if column.steps[-1].startswith("wsol/")]
 
 
+LOCALIZING = [path for path in TABLES if _localizing(open_file(path, Table))]
+
+
 def _references(path: Path, table: Table) -> References:
     assert table.references is not None
     return open_file(find_references(table.references, path), References)
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_the_tables_of_localization_are_found() -> None:
+    known = {"quick", "real_mini", "paper", "quick_wsol", "mini_wsol", "wsol", "wsol_imagenet"}
+    assert known <= {path.stem for path in LOCALIZING}
+
+
+@pytest.mark.parametrize("path", LOCALIZING, ids=lambda path: path.stem)
 def test_what_is_localized_is_what_was_fine_tuned(path: Path) -> None:
     for column in _localizing(open_file(path, Table)):
         localize = load(column.steps[-1])
@@ -46,7 +54,7 @@ def test_what_is_localized_is_what_was_fine_tuned(path: Path) -> None:
         assert (task.test_resize or task.resize, task.crop) == seen, f"{column.name}: tested on other pixels"
 
 
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LOCALIZING, ids=lambda path: path.stem)
 def test_every_column_of_localization_says_that_the_gain_is_absent_under_v2(path: Path, tmp_path: Path) -> None:
     table = open_file(path, Table)
     report = collect(table, tmp_path, _references(path, table))
