@@ -7,13 +7,14 @@ passes, of which a Python autograd function would add half as much again; one pa
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from core.compiled import compiled
 
 _LOG2E = np.float32(1.4426950408889634)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # their sum is ln 2; the first is exact
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _exponentials(x: Any, largest: Any, out: Any) -> Any:
     """out = exp(x - largest), all at most 1; returns their sum.
 
@@ -33,7 +34,7 @@ def _exponentials(x: Any, largest: Any, out: Any) -> Any:
     return _sum(out)
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
+@compiled(fastmath={"reassoc", "nsz"})
 def _sum(x: Any) -> Any:
     """The sum in whatever order is fastest."""
     total = np.float32(0.0)
@@ -42,7 +43,7 @@ def _sum(x: Any) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _max(x: Any) -> Any:
     """The largest, by integers of the same order as the numbers: a comparison of numbers would not become vectors.
 
@@ -55,13 +56,13 @@ def _max(x: Any) -> Any:
     return np.int32(_ordered(largest)).view(np.float32)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _ordered(bits: Any) -> Any:
     """A float32's bits to an integer of its order, and back: a negative number's magnitude is turned round."""
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def loss_and_gradient(logits: Any, labels: Any, weights: Any, smoothing: Any, gradient: Any) -> float:
     """The mean cross-entropy in nats of logits [N, K] against weighted labels; fills `gradient` [N, K].
 

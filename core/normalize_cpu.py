@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
+
+from core.compiled import compiled
 
 _RUN = 1024
 """Pixels: long enough that starting a run costs nothing, short enough that its factors stay in the first cache."""
@@ -50,21 +51,21 @@ def run(x: Any, out: Any, plain: Factors, colours: Factors | None, blend: Blende
         list(pool.map(lambda pair: kernel(*arguments, *pair), pairwise(edges)))
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _alone(x: Any, out: Any, scale: Any, shift: Any) -> None:
     """Whole pixels, flat, no more than there are factors."""
     for k in range(len(x)):
         out[k] = np.float32(x[k]) * scale[k] + shift[k]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _paired(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
     """Whole pixels of two images, flat, no more than there are factors."""
     for k in range(len(x)):
         out[k] = np.float32(x[k]) * own[k] + (np.float32(y[k]) * other[k] + shift[k])
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _span(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
     """As `_paired`, any number of pixels; where `y` is empty, as `_alone`."""
     run = len(own)
@@ -75,7 +76,7 @@ def _span(x: Any, y: Any, out: Any, own: Any, other: Any, shift: Any) -> None:
             _paired(x[a : a + run], y[a : a + run], out[a : a + run], own, other, shift)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _plain(x: Any, out: Any, scale: Any, shift: Any, partner: Any, lam: Any, box: Any, first: int, last: int) -> None:
     length, size = 3 * x.shape[2], 3 * x.shape[1] * x.shape[2]
     top, bottom, x0, x1 = box[0] * length, box[2] * length, 3 * box[1], 3 * box[3]
@@ -102,7 +103,7 @@ def _plain(x: Any, out: Any, scale: Any, shift: Any, partner: Any, lam: Any, box
         _span(image[bottom:], none, target[bottom:], scale, other, shift)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _colour_row(x: Any, out: Any, matrix: Any, offset: Any) -> None:
     """A run of whole pixels, flat: matrix [3, 3] @ rgb + offset [3]."""
     rr, rg, rb, gr, gg, gb, br, bg, bb = matrix.reshape(-1)
@@ -114,7 +115,7 @@ def _colour_row(x: Any, out: Any, matrix: Any, offset: Any) -> None:
         out[k + 2] = b0 + br * r + bg * g + bb * b
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _coloured(
     x: Any, out: Any, matrix: Any, offset: Any, partner: Any, lam: Any, box: Any, first: int, last: int
 ) -> None:
