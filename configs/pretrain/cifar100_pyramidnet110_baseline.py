@@ -11,4 +11,4 @@ from dataclasses import replace
 
 from configs.pretrain.cifar100_pyramidnet200_baseline import config as larger
 
-config = replace(larger, architecture="core.networks.pyramidnet:PyramidNet", kwargs={"depth": 110, "alpha": 64.0})
+config = replace(larger, kwargs={"depth": 110, "alpha": 64.0})

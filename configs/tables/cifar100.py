@@ -1,7 +1,7 @@
 """CIFAR-100, the paper's tables 5 and 6: PyramidNet-200 with every method, and two lighter networks.
 
 Source: Yun et al., ICCV 2019 (arXiv 1905.04899v2). Three seeds, as there. Cutout and Mixup on the lighter networks are
-ours. Differences are to PyramidNet-200's baseline; a lighter network's rows are to be read against its own.
+ours.
 Command: `make transfer-all TABLE=cifar100 DATA=folder`; ROWS='ResNet-110,ResNet-110 CutMix' is the cheapest pair.
 """
 
@@ -97,4 +97,5 @@ config = Table(
     seeds=(0, 1, 2),
     baseline="PyramidNet-200",
     references="references/cutmix_classification",
+    notes=("Differences are to PyramidNet-200's baseline: read a lighter network's rows against that network's own.",),
 )

@@ -1,10 +1,8 @@
 """ImageNet, the paper's tables 3 and 4: ResNet-50 with every method, ResNet-101 and ResNeXt-101 (32x4d) with four.
 
 Source: Yun et al., ICCV 2019 (arXiv 1905.04899v2), and the README of clovaai/CutMix-PyTorch at 2d8eb68 for AutoAugment
-and ResNet-152. 300 epochs, one seed. Label smoothing, and Cutout and Mixup on ResNeXt-101, are ours. Differences are to
-ResNet-50's baseline; another network's rows are to be read against its own.
-Command: `make transfer-all TABLE=imagenet DATA=folder`; the table `imagenet_short` has four
-rows of a third of the epochs.
+and ResNet-152. 300 epochs, one seed. Label smoothing, and Cutout and Mixup on ResNeXt-101, are ours.
+Command: `make transfer-all TABLE=imagenet DATA=folder`; the table `imagenet_short` has four rows of 100 epochs.
 """
 
 from eval.table import Column, Row, Table
@@ -50,4 +48,5 @@ config = Table(
     ),
     baseline="ResNet-50",
     references="references/cutmix_classification",
+    notes=("Differences are to ResNet-50's baseline: read another network's rows against that network's own.",),
 )
