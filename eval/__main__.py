@@ -5,6 +5,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "folders", nargs="+", type=Path, metavar="RUN", help="a run's folder, or a row's with its seeds"
     )
     curves.add_argument("--out", type=Path, required=True, help="the figure: curves.png, .pdf, .svg")
-    curves.add_argument("--metric", default="top1_error", help="a number of metrics.jsonl (default: %(default)s)")
+    errors = ("top1_error", "top5_error")
+    curves.add_argument("--metric", choices=errors, default=errors[0], help="which error (default: %(default)s)")
     curves.set_defaults(run=_curves)
     args = parser.parse_args(argv)
     try:
@@ -58,7 +60,6 @@ def _table(args: argparse.Namespace) -> None:
     make = _make(args, path, roots.pop() if len(roots) == 1 else None)
 
     folder = args.runs / "tables"
-    folder.mkdir(parents=True, exist_ok=True)
     whole = View(report, table.rows, table.columns, make)
     _write(folder / f"{table.name}.md", markdown(whole))
     _write(folder / f"{table.name}.csv", as_csv(whole))
@@ -99,10 +100,12 @@ def _write(path: Path, content: str) -> None:
     """All or nothing: a disk that is full leaves the old file."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(content, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise EvalError(f"{path}: cannot be written: {error}") from None
 
 

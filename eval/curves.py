@@ -6,6 +6,7 @@ that mixes images is trained on mixed ones, and its training error is against th
 is no sign of harm.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -102,15 +103,16 @@ def draw(rows: Sequence[RowCurves], path: Path, metric: str = "top1_error") -> N
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(part)
         part.replace(path)
     except (OSError, ValueError) as error:
         raise EvalError(f"{path}: cannot be written: {error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _line(axes: "Axes", curve: Curve, colour: str, style: str, label: str | None) -> None:

@@ -103,6 +103,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert f"{tmp_path}: expected a run" in capsys.readouterr().err
     assert main(["curves", str(folder), "--out", str(tmp_path / "c.xyz")]) == 2
     assert "c.xyz: cannot be written" in capsys.readouterr().err
+    assert main(["curves", str(folder), "--out", str(out / "below a file" / "c.svg")]) == 2
+    assert "c.svg: cannot be written" in capsys.readouterr().err
     assert not list(tmp_path.glob(".*"))
 
 
