@@ -28,13 +28,12 @@ from pretrain.stage import Pretrain
 from pretrain.training import network
 
 CLASSES = 10
-SMALLER: dict[
-    str, dict[str, Any]
-] = {  # arguments that make an architecture of a config small; "timm" stands for all of timm's ResNets
-    "core.networks.pyramidnet:PyramidNet": {"depth": 20, "alpha": 12.0},
-    "core.networks.resnet_cifar:ResNetCIFAR": {"depth": 20},
-    "core.networks.resnet_regularized:resnet50": {"layers": [1, 1, 1, 1]},
-    "timm": {"layers": [1, 1, 1, 1]},
+# How an architecture begins -> the arguments that make it small; others are trained as they are.
+SMALLER: dict[str, dict[str, Any]] = {
+    "core.networks.pyramidnet:": {"depth": 20, "alpha": 12.0},
+    "core.networks.resnet_cifar:": {"depth": 20},
+    "core.networks.resnet_regularized:": {"layers": [1, 1, 1, 1]},
+    "timm:resne": {"layers": [1, 1, 1, 1]},
 }
 ERRORS = re.compile(r"Expected top-1(?: / top-5)? error:\s+([\d.]+)(?: / ([\d.]+))?", re.DOTALL)
 
@@ -98,9 +97,7 @@ def _always(mixing: Mixing) -> Mixing:
 
 
 def _scaled_down(config: Pretrain) -> Pretrain:
-    small: dict[str, Any] = SMALLER["timm" if config.architecture.startswith("timm:") else config.architecture]
-    if config.architecture == "timm:test_resnet":
-        small = {}
+    small = next((kwargs for start, kwargs in SMALLER.items() if config.architecture.startswith(start)), {})
     return replace(config, kwargs={**config.kwargs, **small}, mixing=_always(config.mixing))
 
 
@@ -141,6 +138,14 @@ def test_no_two_pretrainings_are_the_same() -> None:
         key = digest(plain(_pretraining(stem), hashed_only=True))
         assert key not in digests, f"{stem} is {digests[key]} under another name"
         digests[key] = stem
+
+
+@pytest.mark.parametrize("stem", PRETRAININGS)
+def test_a_docstring_gives_source_command_and_expected_number(stem: str) -> None:
+    said = _docstring(stem)
+    assert "\nSource: " in said
+    assert f"\nCommand: `python -m pretrain configs/pretrain/{stem}.py" in said
+    assert re.search(r"\nExpected( top-1( / top-5)? error)?: ", said)
 
 
 @pytest.mark.parametrize("stem", TABLES)
@@ -186,6 +191,8 @@ FAMILIES = {
     "resnet50": {"mixing", "architecture", "training_kwargs", "label_smoothing", "augmentation"},
     "resnet50_short": {"mixing"},
     "tiny_resnet18": {"mixing"},
+    "quick": {"mixing"},
+    "mini": {"mixing"},
     "mini_cifar100": {"mixing"},
     "mini_tiny": {"mixing"},
 }
