@@ -137,12 +137,20 @@ def train_batches(
 
 
 def ordered_batches(
-    samples: Samples | SeededSamples, collate: Collate, *, seed: int, batch_size: int, workers: int = 0
+    samples: Samples | SeededSamples,
+    collate: Collate,
+    *,
+    seed: int,
+    batch_size: int,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Iterator[Any]:
-    """All samples in order. Raises as `train_stream` does."""
+    """All samples in order; of several ranks, rank r of R takes every R-th batch. Raises as `train_stream` does."""
     count = len(samples)
-    asked = (_Asked(-1, list(range(i, min(i + batch_size, count)))) for i in range(0, count, batch_size))
-    return _made(samples, collate, asked, seed, batch_size, min(workers, -(-count // batch_size)))
+    starts = range(rank * batch_size, count, ranks * batch_size)
+    asked = (_Asked(-1, list(range(i, min(i + batch_size, count)))) for i in starts)
+    return _made(samples, collate, asked, seed, batch_size, min(workers, len(starts)))
 
 
 def on_device(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
@@ -161,16 +169,16 @@ def on_device(batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
             copying = torch.cuda.Event()  # type: ignore[no-untyped-call, unused-ignore]
             copying.record()
         if ahead is not None:
-            yield _awaited(*ahead)
+            yield _awaited(device, *ahead)
         ahead = copied, copying, batch  # the batch itself too: its memory must stay until it is copied
     if ahead is not None:
-        yield _awaited(*ahead)
+        yield _awaited(device, *ahead)
 
 
-def _awaited(copied: Any, copying: torch.cuda.Event, _: Any) -> Any:
-    """A batch whose copy began a step ago, for the current stream to use."""
+def _awaited(device: torch.device, copied: Any, copying: torch.cuda.Event, _: Any) -> Any:
+    """A batch whose copy began a step ago, for the device's current stream to use."""
     copying.synchronize()
-    current = torch.cuda.current_stream()
+    current = torch.cuda.current_stream(device)  # another device may be this process's current one
 
     def used(tensor: Tensor) -> Tensor:
         tensor.record_stream(current)  # else its memory is given away while the step still reads it

@@ -13,14 +13,14 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from core.loader import Samples, SeededSamples, on_device, ordered_batches
+from core.loader import Samples, on_device, ordered_batches
 from core.recipe import Recipe
 from core.stage import Job
-from core.training.row import AfterEpoch, EpochNumbers, Fitted, Loss, Row, StepAware
+from core.training.row import AfterEpoch, BatchAware, EpochNumbers, Fitted, Loss, Row, StepAware
 from core.training.together import Together
 
 __all__ = [
-    "AfterEpoch", "EpochNumbers", "Fitted", "Loss", "Row", "StepAware", "fit", "fit_together", "predict",
+    "AfterEpoch", "BatchAware", "EpochNumbers", "Fitted", "Loss", "Row", "StepAware", "fit", "fit_together", "predict",
 ]  # fmt: skip
 T = TypeVar("T")
 
@@ -89,8 +89,10 @@ def predict(
     """
     training, fabric = model.training, job.fabric
     model.to(fabric.device).eval()
-    mine = _share(samples, batch_size, fabric)
-    batches = ordered_batches(mine, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers)
+    batches = ordered_batches(
+        samples, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers,
+        rank=fabric.global_rank, ranks=fabric.world_size,
+    )  # fmt: skip
     found: list[list[T]] = []  # of each batch of this process
     done = 0
     for batch in on_device(batches, fabric.device):
@@ -101,33 +103,6 @@ def predict(
             job.run.progress(done=done, total=len(samples), phase=phase)
     model.train(training)
     return [result for batch in _of_all(fabric, found) for result in batch]
-
-
-class _Share:
-    """The samples of the batches that fall to one of several processes: of R, rank r takes batch r, r + R, ..."""
-
-    def __init__(self, samples: Samples, batch_size: int, rank: int, ranks: int) -> None:
-        self.samples = samples
-        self.indices = [i for i in range(len(samples)) if i // batch_size % ranks == rank]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def sample(self, index: int) -> Any:
-        return self.samples.sample(self.indices[index])
-
-
-class _SeededShare(_Share):
-    def seeded_sample(self, index: int, seed: int) -> Any:
-        assert isinstance(self.samples, SeededSamples)
-        return self.samples.seeded_sample(self.indices[index], seed)
-
-
-def _share(samples: Samples, batch_size: int, fabric: Fabric) -> Samples:
-    if fabric.world_size == 1:
-        return samples
-    kind = _SeededShare if isinstance(samples, SeededSamples) else _Share
-    return kind(samples, batch_size, fabric.global_rank, fabric.world_size)
 
 
 def _of_all(fabric: Fabric, mine: list[T]) -> list[T]:

@@ -1,8 +1,8 @@
 """The processes that share one training step, as mixing sees them: who holds which image, and how to get at others'.
 
 R processes (ranks). The global batch has N images; rank r holds every R-th of them, so that its image i is image
-``i * R + r`` of the global batch (`core.loader.train_batches`). Every rank draws the same partners for the global
-batch; only the pixels that are really mixed in travel.
+``i * R + r`` of the global batch (`core.loader.train_batches`). Where N is no multiple of R, the first ranks hold one
+image more. Every rank draws the same partners for the global batch; only the pixels that are really mixed in travel.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,12 @@ def _only_mine(x: Tensor) -> Tensor:
     return x[None]
 
 
+def _filled(rows: Tensor, count: int) -> Tensor:
+    """`rows` [n, ...], contiguous, with rows that nobody picks up to `count`: ranks gather alike shapes."""
+    lacking = count - len(rows)
+    return torch.cat([rows, rows.new_zeros(lacking, *rows.shape[1:])]) if lacking else rows.contiguous()
+
+
 @dataclass(frozen=True)
 class Peers:
     """This process among those that share a step. The default is a process by itself."""
@@ -35,9 +41,9 @@ class Peers:
         """Check the fields."""
         assert 0 <= self.rank < self.ranks, f"rank {self.rank} of {self.ranks}"
 
-    def images(self, mine: int) -> int:
-        """Images in the global batch where this rank holds `mine`: every rank must hold as many."""
-        return mine * self.ranks
+    def share(self, images: int) -> int:
+        """Of a global batch of `images`, how many this rank holds."""
+        return len(range(self.rank, images, self.ranks))
 
     def pick(self, rows: Tensor, partner: Tensor) -> Tensor:
         """The partners' rows for this rank's images, wherever they are.
@@ -53,10 +59,11 @@ class Peers:
         if channels_last:  # rows are copied as they lie, and travel so
             rows = rows.movedim(1, -1)
         if self.ranks > 1:
-            assert len(partner) == self.images(len(rows)), f"{len(rows)} of {len(partner)} images on rank {self.rank}"
+            assert len(rows) == self.share(len(partner)), f"{len(rows)} of {len(partner)} images on rank {self.rank}"
+            most = -(-len(partner) // self.ranks)  # what the first rank holds
             wanted = partner[self.rank :: self.ranks]
-            partner = wanted % self.ranks * len(rows) + wanted // self.ranks  # ranks lie one after the other
-            rows = self.gather(rows.contiguous()).flatten(0, 1)
+            partner = wanted % self.ranks * most + wanted // self.ranks  # ranks lie one after the other
+            rows = self.gather(_filled(rows, most)).flatten(0, 1)
         picked = rows.index_select(0, partner.to(rows.device, non_blocking=True))
         return picked.movedim(-1, 1) if channels_last else picked
 

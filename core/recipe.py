@@ -159,7 +159,8 @@ class Recipe:
             samples: images of the training split. ranks: processes that share each batch.
 
         Raises:
-            UserError: there is nothing to train on, no whole batch, or a batch that cannot be shared evenly.
+            UserError: there is nothing to train on, no whole batch, a batch that cannot be shared evenly, or a last
+                one that has not an image for every process.
         """
         if samples == 0:
             raise UserError("nothing to train on: the training split has no samples")
@@ -174,10 +175,10 @@ class Recipe:
                 "drop_last leaves out a batch that is not whole; take a smaller batch_size, or drop_last=False"
             )
         rest = 0 if self.drop_last else samples % (self.batch_size // self.accumulate)
-        if rest % ranks:
+        if 0 < rest < ranks:
             raise UserError(
-                f"recipe: the last batch has {rest} of {samples} samples, which {ranks} processes cannot share evenly; "
-                "take drop_last=True"
+                f"recipe: an epoch's last {'micro-' * (self.accumulate > 1)}batch has {rest} of {samples} samples, "
+                f"fewer than {ranks} processes; take drop_last=True or fewer processes"
             )
 
     @property

@@ -79,9 +79,13 @@ class Sites:
             modules[name].register_forward_hook(hook)
         self._probed: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
 
-    def shapes(self, images: Tensor) -> Shapes:
-        """How large the global batch is at each site, for this rank's `images` [n, C, H, W]; of any type."""
-        total = self.peers.images(len(images))
+    def shapes(self, images: Tensor, total: int | None = None) -> Shapes:
+        """How large the global batch is at each site, for this rank's `images` [n, C, H, W]; of any type.
+
+        `total`: images of the global batch; None: each rank holds as many as this one.
+        """
+        total = len(images) * self.peers.ranks if total is None else total
+        assert self.peers.share(total) == len(images), f"{len(images)} of {total} images on rank {self.peers.rank}"
 
         def shape(site: str) -> Sequence[int]:
             if site == INPUT:

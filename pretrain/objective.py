@@ -40,11 +40,17 @@ class Objective:
             raise UserError(f"label_smoothing must lie in [0, 1), got {smoothing}")
         self.mixing, self.spec, self.smoothing, self.peers = mixing, spec, smoothing, peers or one_process()
         self.progress = 0.0
+        self.images: int | None = None
+        """Of the global batch; None: nobody has said so, and each rank holds as many as this one."""
         self._attached: dict[nn.Module, tuple[Sites, list[Scheduled]]] = {}
 
     def begin_step(self, step: int, total: int) -> None:
         """Say which step of how many comes next (from 0): mixings and modules that follow a schedule heed it."""
         self.progress = step / total
+
+    def begin_batch(self, images: int) -> None:
+        """Say how many images all ranks together hold of the batch that comes next."""
+        self.images = images
 
     def attach(self, model: nn.Module) -> tuple[Sites, list[Scheduled]]:
         """Stand at the mixing's layers in a network, and find the modules that follow a schedule.
@@ -77,7 +83,7 @@ class Objective:
         sites, scheduled = self.attach(model)
         for module in scheduled:
             module.set_progress(self.progress)
-        placed = sites.in_order(self.mixing.place(sites.shapes(pixels), generator, self.progress), pixels)
+        placed = sites.in_order(self.mixing.place(sites.shapes(pixels, self.images), generator, self.progress), pixels)
         mine = [replace(one, draw=one.draw.of_rank(self.peers.rank, self.peers.ranks)) for one in placed]
         images = self._images(pixels, colours, [one for one in mine if one.site == INPUT])
         with sites.due([one for one in mine if one.site != INPUT]):

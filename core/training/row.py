@@ -26,6 +26,14 @@ class StepAware(Protocol):
 
 
 @runtime_checkable
+class BatchAware(Protocol):
+    """A loss that works on the batch of all processes."""
+
+    def begin_batch(self, images: int) -> None:
+        """Called before each micro-batch with the number of its images over all processes."""
+
+
+@runtime_checkable
 class EpochNumbers(Protocol):
     """A loss that says itself how its means over an epoch are logged."""
 
@@ -43,7 +51,7 @@ class Row:
     """Trained in place; moved to the job's device."""
     loss: Loss
     """The generator that it gets is seeded by (seed, step). It must not write into the batch, which rows share. May be
-    `StepAware` and have `EpochNumbers`."""
+    `StepAware` and `BatchAware`, and have `EpochNumbers`."""
     recipe: Recipe
     """Length, batch size, optimizer, schedule."""
     parameters: list[dict[str, Any]]

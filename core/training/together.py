@@ -24,7 +24,7 @@ _MEMORY = 0.95  # share of what was before in the measured times
 class _MicroBatch:
     data: Any
     part: int
-    share: float
+    images: int
     last: bool
     waited: float
 
@@ -35,8 +35,6 @@ class Together:
     def __init__(self, rows: Sequence[Row], samples: Samples, collate: Callable[[list[Any]], Any]) -> None:
         assert rows, "no rows"
         self.samples, self.collate = samples, collate
-        for row in rows:
-            row.recipe.check(len(samples), row.job.fabric.world_size)
         _refuse_different_streams(rows)
         self.trainees = [Trainee(row, len(samples)) for row in rows]
         self.first = self.trainees[0]
@@ -73,10 +71,11 @@ class Together:
         began = time.monotonic()
         for batch in batches:
             takers = [trainee for trainee in self._active() if trainee.step == self.position]
+            # A process that is ahead of its device keeps nobody waiting while it waits.
+            self.waited += 0.0 if any(trainee.busy for trainee in takers) else batch.waited
             for trainee, data in _handed_out(batch.data, takers):
                 with self._alone(trainee):
-                    trainee.train_on(data, batch.part, batch.share, batch.last)
-            self.waited += batch.waited
+                    trainee.train_on(data, batch.part, batch.images, batch.last)
             if batch.last:
                 self.position += 1
                 self.spent += time.monotonic() - began
@@ -115,7 +114,7 @@ class Together:
                 began = time.monotonic()
                 data = next(moved)
                 waited = time.monotonic() - began
-                yield _MicroBatch(data, start // micro, size / images, start + size == images, waited)
+                yield _MicroBatch(data, start // micro, size, start + size == images, waited)
 
     def _after_step(self, takers: Sequence[Trainee]) -> bool:
         """Show how far the rows are, save where it is time; whether an epoch or a row is at its end."""
@@ -123,6 +122,8 @@ class Together:
             if trainee.error is None:
                 trainee.show(self.waited / max(self.spent, 1e-9))
         if self.position % self.first.per_epoch == 0 or any(trainee.due or trainee.finished for trainee in takers):
+            return True
+        if not self._active():  # the last one failed before the step's last micro-batch
             return True
         if self.ranks == 1 or self.first.looks_at(self.position):
             self._save_if_asked()

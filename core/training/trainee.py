@@ -7,11 +7,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from core import checkpoint
+from core import checkpoint, processes
 from core.errors import UserError
 from core.seeding import derive
 from core.training.average import Average
-from core.training.row import EpochNumbers, Fitted, Row, StepAware
+from core.training.row import BatchAware, EpochNumbers, Fitted, Row, StepAware
 
 _log = logging.getLogger(__name__)
 _SAVED = {
@@ -37,6 +37,7 @@ class Trainee:
         self.average = None if self.recipe.ema_decay is None else Average(row.model, self.recipe.ema_decay)
         loss: object = row.loss
         self.step_aware = loss if isinstance(loss, StepAware) else None
+        self.batch_aware = loss if isinstance(loss, BatchAware) else None
         self.epoch_numbers = loss.epoch_numbers if isinstance(loss, EpochNumbers) else _of_training
         self.total = self.recipe.total_steps(samples)
         self.per_epoch = self.recipe.steps_per_epoch(samples)
@@ -48,15 +49,15 @@ class Trainee:
         self.saved_step = -1  # of the newest checkpoint
         self.history: list[dict[str, float]] = []
         self.shown = math.nan
-        self.sums: dict[
-            str, float
-        ] = {}  # of this epoch: image-weighted sums of "loss" and the loss's numbers, and the images
+        self.sums: dict[str, float] = {}
+        """Of this epoch: image-weighted sums of "loss" and the loss's numbers, and the images."""
         self.numbers: dict[str, float] = {}  # the newest step's
         self.smooth: dict[str, float] = {}  # the same, averaged over some steps: a bar that jumps tells nothing
         self._lr = 0.0
         self._generator = torch.Generator()
         self._parts: dict[str, Tensor] = {}  # of the step under way: share-weighted sums over its micro-batches
         self._recent: list[tuple[int, float, dict[str, Tensor]]] = []  # steps not looked at yet
+        self._ended: torch.cuda.Event | None = None  # of the newest step, where the device lags behind this process
         self._tell_rate()
 
     def _tell_rate(self) -> None:
@@ -77,17 +78,30 @@ class Trainee:
         """Whether the losses are read once so many steps are taken."""
         return taken % self.look_every == 0 or taken % self.per_epoch == 0 or taken == self.total
 
-    def train_on(self, batch: Any, part: int, share: float, last: bool) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether the device still works on the last step: on CUDA this process may be steps ahead of it."""
+        return self._ended is not None and not self._ended.query()  # type: ignore[no-untyped-call, unused-ignore]
+
+    def train_on(self, batch: Any, part: int, images: int, last: bool) -> None:
         """Forward and backward on a micro-batch; after the last one, the step.
 
         Args:
-            batch: on the row's device. part: its number within the step, from 0. share: of the step's images.
+            batch: this process's part of it, on the row's device.
+            part: its number within the step, from 0.
+            images: of it, over all processes.
             last: whether the step ends with it.
         """
         if part == 0:
             self._begin_step()
+        if self.batch_aware is not None:
+            self.batch_aware.begin_batch(images)
+        rank, ranks = self.fabric.global_rank, self.fabric.world_size
+        # The mean over processes, which losses and gradients get, is the mean over images where all hold as many.
+        evenly = len(range(rank, images, ranks)) * ranks / images
+        share = images / self.images(self.step) * evenly
         # The first micro-batch has the seed that a whole batch has.
-        seeds = (self.step, self.fabric.global_rank) if part == 0 else (self.step, self.fabric.global_rank, part)
+        seeds = (self.step, rank) if part == 0 else (self.step, rank, part)
         torch.manual_seed(derive(self.seed, "step", *seeds))
         with self.fabric.no_backward_sync(self.model, enabled=not last):
             value, numbers = self.row.loss(self.model, batch, self._generator)
@@ -132,6 +146,8 @@ class Trainee:
         self.step += 1
         if self.average is not None:
             self.average.update()
+        if self.fabric.device.type == "cuda":
+            self._ended = torch.cuda.current_stream(self.fabric.device).record_event()
         if self.step % self.per_epoch == 0 or self.step == self.total:
             self.due = self.row.after_epoch is not None
             if not self.due:
@@ -178,7 +194,8 @@ class Trainee:
         if self.fabric.global_rank != 0:
             return
         batch = min(self.recipe.batch_size, self.samples)
-        values: dict[str, Any] = {"loss": self.shown, "data_wait": data_wait, **self.smooth}
+        known = {} if math.isnan(self.shown) else {"loss": self.shown}  # on CUDA some steps pass before the first look
+        values: dict[str, Any] = {**known, "data_wait": data_wait, **self.smooth}
         self.run.progress(done=self.step * batch, total=self.total * batch, phase="train", **values)
         if self.step % _LOG_EVERY == 0 or self.step == self.total:
             self.run.log(step=self.step, lr=self._lr, loss=self.shown, **self.numbers)
@@ -246,11 +263,9 @@ class Trainee:
         """Go on from the newest checkpoint that can be read, or start.
 
         Raises:
-            UserError: the checkpoint is another code version's, config's or network's.
+            UserError: the checkpoint is another code version's, config's or network's, or none of two can be read.
         """
-        state = checkpoint.load(self.run.folder) if self.fabric.global_rank == 0 else None
-        if self.fabric.world_size > 1:
-            state = self.fabric.broadcast(state)
+        state = processes.agree(self.fabric, lambda: checkpoint.load(self.run.folder))
         if state is not None:
             self._refuse_others(state)
         if self.fabric.global_rank == 0:
@@ -289,10 +304,12 @@ class Trainee:
 
 
 def _synchronise(model: nn.Module, device: torch.device) -> None:
-    """BatchNorm over all processes, in place."""
+    """BatchNorm over all processes, in place; timm's way, as torch's loses the activation in timm's BatchNormAct2d."""
     if device.type != "cuda":
         raise UserError(f"recipe: sync_batchnorm needs GPUs; this runs on {device.type}. Take sync_batchnorm=False")
-    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    from timm.layers.norm_act import convert_sync_batchnorm
+
+    convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
 
 
 def _of_training(means: dict[str, float]) -> dict[str, float]:

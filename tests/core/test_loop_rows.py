@@ -132,6 +132,24 @@ def test_all_rows_may_fail(tmp_path: Path) -> None:
     assert ["loss is inf at step 0" in str(fitted.error) for fitted in together(bad)] == [True, True]
 
 
+def test_no_data_is_read_for_rows_that_have_all_failed(tmp_path: Path) -> None:
+    """In the first of a step's two micro-batches."""
+    read: list[int] = []
+
+    class Noted(Points):
+        def sample(self, index: int) -> tuple[Tensor, Tensor]:
+            read.append(index)
+            return super().sample(index)
+
+    def refused(*_: object) -> Any:
+        raise UserError("not this one")
+
+    rows = [replace(row(tmp_path / str(i), RECIPE), loss=refused) for i in range(2)]
+    fitted = loop.fit_together(rows, samples=Noted(), collate=default_collate)
+    assert [str(end.error) for end in fitted] == ["not this one"] * 2
+    assert len(read) == 6
+
+
 @pytest.mark.parametrize(
     ("fields", "config", "message"),
     [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
@@ -18,6 +19,7 @@ from core.mixing import Draw, Mixing
 from core.recipe import SGD, Recipe
 from core.run import Run
 from core.stage import Job
+from core.training.trainee import _synchronise
 from pretrain.mixing.at_layers import AtLayers
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.cutout import Cutout
@@ -32,12 +34,12 @@ drawn: list[tuple[float, Any]] = []
 
 
 class Pictures:
-    """44 random images of 12 x 12 pixels, in three classes."""
+    """47 random images of 12 x 12 pixels, in three classes."""
 
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(2)
-        self.pixels = torch.randint(256, (44, 3, 12, 12), dtype=torch.uint8, generator=generator)
-        self.labels = torch.randint(3, (44,), generator=generator)
+        self.pixels = torch.randint(256, (47, 3, 12, 12), dtype=torch.uint8, generator=generator)
+        self.labels = torch.randint(3, (47,), generator=generator)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,15 +59,15 @@ class NotedCutMix(CutMix):
 
 
 class Noted(Objective):
-    """An objective that keeps this process's losses."""
+    """An objective that keeps this process's losses, each with its number of images."""
 
     def __init__(self, mixing: Mixing, fabric: Fabric) -> None:
         super().__init__(mixing, TINY_SPEC, peers=peers.of(fabric))
-        self.losses: list[float] = []
+        self.losses: list[tuple[float, int]] = []
 
     def __call__(self, model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         loss, numbers = super().__call__(model, batch, generator)
-        self.losses.append(float(loss.detach()))
+        self.losses.append((float(loss.detach()), len(batch[1])))
         return loss, numbers
 
 
@@ -87,7 +89,7 @@ def run_job(folder: Path, fabric: Fabric) -> Job:
 
 def train(
     folder: Path, fabric: Fabric, mixing: Mixing, recipe: Recipe = RECIPE
-) -> tuple[dict[str, Tensor], list[float], list[dict[str, float]]]:
+) -> tuple[dict[str, Tensor], list[tuple[float, int]], list[dict[str, float]]]:
     model, loss = small(), Noted(mixing, fabric)
     groups = [{"params": list(model.parameters())}]
     fitted = loop.fit(
@@ -103,7 +105,10 @@ RUNS: dict[str, tuple[Mixing, Recipe]] = {
     "cutout": (Cutout(), RECIPE),
     "at a layer": (AtLayers(CutMix(), sites=("0", "2")), RECIPE),
     "accumulated, averaged, clipped": (CutMix(), replace(RECIPE, accumulate=2, ema_decay=0.8, clip_norm=0.5)),
-    "a short last batch": (CutMix(), replace(RECIPE, drop_last=False, accumulate=2)),
+    # 47 = 5 x 8 + 7, of which the second process has one image less
+    "a short last batch": (CutMix(), replace(RECIPE, drop_last=False)),
+    "a short last batch at a layer": (AtLayers(CutMix(), sites=("0", "2")), replace(RECIPE, drop_last=False)),
+    "a short last micro-batch": (Mixup(), replace(RECIPE, drop_last=False, accumulate=2)),
 }
 
 
@@ -116,12 +121,13 @@ def all_runs(fabric: Fabric, folder: Path) -> Any:
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     one = all_runs(ALONE, tmp_path / "one")
     two = in_ranks(all_runs, tmp_path / "two")
-    assert len(one["drawn"]) == 2 * (44 // 8)
+    assert len(one["drawn"]) == 2 * (47 // 8)
     assert two[0]["drawn"] == two[1]["drawn"] == one["drawn"]
     for name in RUNS:
         weights, losses, history = one["results"][name]
         (first, a, told), (second, b, told_too) = (rank["results"][name] for rank in two)
-        assert [(x + y) / 2 for x, y in zip(a, b, strict=True)] == pytest.approx(losses, abs=1e-5), name
+        means = [(x * n + y * m) / (n + m) for (x, n), (y, m) in zip(a, b, strict=True)]
+        assert means == pytest.approx([loss for loss, _ in losses], abs=1e-5), name
         assert told == told_too
         assert told == [{key: pytest.approx(value, abs=1e-5) for key, value in line.items()} for line in history]
         for tensor in weights:
@@ -129,20 +135,28 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
             torch.testing.assert_close(first[tensor], weights[tensor], atol=1e-5, rtol=0.0, msg=f"{name}: {tensor}")
 
 
+class Noisy(Pictures):
+    """A sample's random numbers are its own, whoever makes it."""
+
+    def sample(self, index: int) -> tuple[Tensor, Tensor]:
+        pixels, label = super().sample(index)
+        return pixels + torch.rand(()), label
+
+
 def foretell(fabric: Fabric, folder: Path) -> Any:
     here = run_job(folder / "run", fabric)
     return [
         loop.predict(
-            here, small(), samples=Pictures(), collate=default_collate, batch_size=batch_size,
-            step=lambda model, batch: model(batch[0].float()).tolist(),
+            here, small(), samples=Noisy(), collate=default_collate, batch_size=batch_size,
+            step=lambda model, batch: model(batch[0]).tolist(),
         )
-        for batch_size in (7, 44)  # seven batches, the last a short one, and one
+        for batch_size in (7, 47)  # seven batches, the last a short one, and one
     ]  # fmt: skip
 
 
 def test_predictions_are_shared_and_gathered_in_order(tmp_path: Path) -> None:
     expected = foretell(ALONE, tmp_path / "one")
-    assert [len(found) for found in expected] == [44, 44]
+    assert [len(found) for found in expected] == [47, 47]
     for ranks in (2, 3):
         assert in_ranks(foretell, tmp_path / str(ranks), ranks) == [expected] * ranks
 
@@ -210,6 +224,7 @@ def badly_shared(fabric: Fabric, folder: Path) -> Any:
     for recipe in (
         replace(RECIPE, batch_size=7),
         replace(RECIPE, sync_batchnorm=True),
+        replace(RECIPE, drop_last=False, batch_size=46),
     ):
         try:
             train(folder / str(len(said)), fabric, CutMix(), recipe)
@@ -223,3 +238,14 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     for said in in_ranks(badly_shared, tmp_path):
         assert "multiple of accumulate x processes = 1 x 2; batch_size=7" in said[0]
         assert "sync_batchnorm needs GPUs; this runs on cpu" in said[1]
+        assert "last batch has 1 of 47 samples, fewer than 2 processes" in said[2]
+
+
+def test_synchronised_batch_norms_keep_parameters_and_timms_activation() -> None:
+    model = nn.Sequential(BatchNormAct2d(4), nn.BatchNorm2d(4))
+    before, names = list(model.parameters()), model.state_dict().keys()
+    _synchronise(model, torch.device("cuda"))
+    assert all(isinstance(module, nn.SyncBatchNorm) for module in model)
+    assert isinstance(model[0].act, nn.ReLU)
+    assert all(a is b for a, b in zip(model.parameters(), before, strict=True)), "the optimizer has these"
+    assert model.state_dict().keys() == names

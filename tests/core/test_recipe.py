@@ -61,7 +61,8 @@ def test_values_that_make_no_recipe(wrong: dict[str, Any]) -> None:
         ({}, 11, 1, "11 samples, fewer than one batch of 12"),
         ({"accumulate": 3}, 100, 5, "accumulate x processes = 3 x 5; batch_size=12"),
         ({"accumulate": 4}, 100, 2, "accumulate x processes = 4 x 2; batch_size=12"),
-        ({"drop_last": False}, 13, 2, "the last batch has 1 of 13 samples, which 2 processes"),
+        ({"drop_last": False}, 14, 3, "an epoch's last batch has 2 of 14 samples, fewer than 3 processes"),
+        ({"drop_last": False, "accumulate": 2}, 19, 2, "last micro-batch has 1 of 19 samples, fewer than 2 processes"),
     ],
 )
 def test_what_does_not_fit_is_refused(fields: dict[str, Any], samples: int, ranks: int, message: str) -> None:
@@ -72,7 +73,7 @@ def test_what_does_not_fit_is_refused(fields: dict[str, Any], samples: int, rank
 
 @pytest.mark.parametrize(
     ("fields", "samples", "ranks"),
-    [({}, 12, 1), ({}, 12, 4), ({"accumulate": 3}, 50, 4), ({"drop_last": False}, 5, 1), ({"drop_last": False}, 14, 2)],
+    [({}, 12, 1), ({}, 12, 4), ({"accumulate": 3}, 50, 4), ({"drop_last": False}, 5, 1), ({"drop_last": False}, 15, 2)],
 )
 def test_what_fits(fields: dict[str, Any], samples: int, ranks: int) -> None:
     Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 12, "epochs": 1.0, **fields}).check(samples, ranks)

@@ -81,15 +81,16 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize(("ranks", "images"), [(2, 6), (3, 7)])
 @pytest.mark.parametrize("coloured", [False, True])
 @pytest.mark.parametrize("mixing", METHODS, ids=repr)
-def test_ranks_together_equal_one_process(mixing: Mixing, coloured: bool, ranks: int) -> None:
+def test_ranks_together_equal_one_process(mixing: Mixing, coloured: bool, ranks: int, images: int) -> None:
+    """Of seven images the first of three ranks has three, the others two."""
     torch.manual_seed(0)
     network = Network()
-    pixels = torch.randint(0, 256, (6, 12, 12, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    colours = torch.eye(3, 4).repeat(6, 1, 1) + 0.1 * torch.rand(6, 3, 4) if coloured else None
-    labels = torch.randint(5, (6,))
+    pixels = torch.randint(0, 256, (images, 12, 12, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    colours = torch.eye(3, 4).repeat(images, 1, 1) + 0.1 * torch.rand(images, 3, 4) if coloured else None
+    labels = torch.randint(5, (images,))
     for seed in range(4):
         network.zero_grad()
         alone, _ = Objective(mixing, SPEC, 0.1)(network, Batch(pixels, labels, colours), _generator(seed))
@@ -101,10 +102,12 @@ def test_ranks_together_equal_one_process(mixing: Mixing, coloured: bool, ranks:
         def work(peers: Peers, copies: list[Network] = copies, seed: int = seed) -> Tensor:
             mine = slice(peers.rank, None, peers.ranks)
             batch = Batch(pixels[mine], labels[mine], None if colours is None else colours[mine])
-            return Objective(mixing, SPEC, 0.1, peers)(copies[peers.rank], batch, _generator(seed))[0]
+            objective = Objective(mixing, SPEC, 0.1, peers)
+            objective.begin_batch(images)
+            return objective(copies[peers.rank], batch, _generator(seed))[0] * peers.share(images) / images
 
         losses, _ = _together(ranks, work)
-        mean = torch.stack(losses).mean()
+        mean = torch.stack(losses).sum()
         torch.testing.assert_close(mean, alone, rtol=1e-5, atol=1e-5)
         torch.autograd.backward(mean)
         for name, parameter in network.named_parameters():
@@ -113,7 +116,7 @@ def test_ranks_together_equal_one_process(mixing: Mixing, coloured: bool, ranks:
             torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 @pytest.mark.parametrize("shape", [(8,), (8, 2, 3, 5), (8, 1, 1, 1)])
 def test_pick_is_the_partners_rows(ranks: int, shape: tuple[int, ...]) -> None:
     rows, partner = torch.randn(shape), torch.randperm(8)
@@ -144,7 +147,8 @@ def test_a_draw_is_cut_to_the_ranks_images() -> None:
 
 
 def test_one_process_is_rank_0_of_1() -> None:
-    assert (one_process().rank, one_process().ranks, one_process().images(7)) == (0, 1, 7)
+    assert (one_process().rank, one_process().ranks, one_process().share(7)) == (0, 1, 7)
+    assert [Peers(rank, 3).share(7) for rank in range(3)] == [3, 2, 2]
     rows = torch.arange(3)
     assert take(rows, torch.tensor([2, 0, 1])).tolist() == [2, 0, 1]
     assert one_process().gather(rows).shape == (1, 3)
