@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 import torch
 
 from core import atomic
+from core.errors import UserError
 
 _log = logging.getLogger(__name__)
 LATEST, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -55,7 +56,12 @@ class _Noted:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read, or None. A broken one is reported and passed over."""
+    """The newest checkpoint that can be read; None: there is none. A broken one is reported and passed over.
+
+    Raises:
+        UserError: there are some, and none can be read: to start anew is the user's choice.
+    """
+    broken = ""
     for name in (LATEST, PREVIOUS):
         path = folder / name
         if not path.is_file():
@@ -64,10 +70,13 @@ def load(folder: Path) -> dict[str, Any] | None:
             _verify(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-            _log.warning("%s cannot be read and is passed over: %s", path, error)
+            broken = f"{path} cannot be read and is passed over: {error}"
+            _log.warning("%s", broken)
             continue
         assert isinstance(state, dict)
         return state
+    if broken:
+        raise UserError(f"{broken}; there is no other to go on from. --force starts the run anew")
     return None
 
 

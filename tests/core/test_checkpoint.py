@@ -77,6 +77,15 @@ def test_one_that_is_cut_short_is_passed_over(tmp_path: Path, cut: int) -> None:
     assert checkpoint.load(tmp_path) == {"step": 1}
 
 
+def test_a_run_whose_checkpoints_are_all_broken_is_not_begun_anew(tmp_path: Path) -> None:
+    fit(tmp_path / "run", network())
+    for name in (checkpoint.LATEST, checkpoint.PREVIOUS):
+        (tmp_path / "run" / name).write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"previous.pt cannot be read.*no other to go on from. --force starts the run"):
+        fit(tmp_path / "run", network())
+    assert (tmp_path / "run" / checkpoint.LATEST).read_bytes() == b"PK"
+
+
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(tmp_path: Path) -> None:
     straight = network()
     fit(tmp_path / "straight", straight)
