@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
-from core import processes
+from core import memory, processes
 from core.cell import Cell, StageT
 from core.config import load, override
 from core.errors import UserError
@@ -156,6 +156,8 @@ class Command(Generic[StageT]):
 
     def _job(self, cell: Cell[StageT], run: Run, device: "Fabric") -> Job:
         row, _ = cell.row_and_steps
+        if device.device.type == "cpu":
+            memory.keep_freed()
         job = Job(run, cell.config.root, cell.config, cell.backbone, device, row)
         ranks = f", {device.world_size} processes" if device.world_size > 1 else ""
         _log.info("%s: %s on %s%s", cell.folder, cell.stem, device.device, ranks)

@@ -26,7 +26,7 @@ def count() -> int:
 
 
 def fabric(config: Stage) -> "Fabric":
-    """Fabric over all processes, launched. UserError: there is no such device, or torchrun's variables are not all set.
+    """Fabric over all processes, launched. UserError: too few devices, or torchrun's variables are not all set.
 
     On CPUs the processes talk by gloo, on GPUs by NCCL.
     """
@@ -38,6 +38,7 @@ def fabric(config: Stage) -> "Fabric":
     if lacking:
         raise UserError(f"WORLD_SIZE={processes} without {', '.join(lacking)}: expected the variables of torchrun")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    _refuse_too_few_gpus(config, here)
     found = Fabric(
         accelerator=config.device,
         devices=here,
@@ -47,6 +48,14 @@ def fabric(config: Stage) -> "Fabric":
     )
     found.launch()
     return found
+
+
+def _refuse_too_few_gpus(config: Stage, here: int) -> None:
+    import torch
+
+    gpus = torch.cuda.device_count() if config.device in ("auto", "cuda") else 0
+    if 0 < gpus < here:
+        raise UserError(f"{here} processes on this machine: expected a GPU for each, torch sees {gpus}")
 
 
 def agree(fabric: "Fabric", act: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from torch import nn
 
 from core import backbone, peers
 from core.errors import UserError
-from core.loop import Fitted, Row, fit
+from core.loop import Fitted, Row, fit_together
 from core.seeding import derive
 from core.stage import Job, Metric, Outcome
 from eval.classification import topk_error
@@ -58,6 +58,7 @@ class Trainer:
             UserError: there is no such architecture, or training_kwargs change the network's tensors.
         """
         self.config, self.job, self.sets = config, job, sets
+        _tune(job.fabric.device)
         self.spec = backbone.Spec(
             config.architecture, sets.classes, config.image_size, dict(config.kwargs), config.mean, config.std,
             source=f"pretrain, row {job.row}",
@@ -74,17 +75,8 @@ class Trainer:
 
     def train(self) -> Fitted:
         """Fit; each epoch's validation goes into the history."""
-        row = self.row
-        return fit(
-            row.job,
-            row.model,
-            samples=self.sets.train,
-            collate=collate,
-            loss=row.loss,
-            recipe=row.recipe,
-            parameters=row.parameters,
-            after_epoch=row.after_epoch,
-        )
+        [fitted] = fit_together([self.row], samples=self.sets.train, collate=collate)
+        return fitted
 
     def after_epoch(self, epoch: int, model: nn.Module) -> dict[str, float]:
         """Validate where it is due; `epoch` counts from 1."""
@@ -99,6 +91,12 @@ class Trainer:
             return Outcome({})
         backbone.save(self.job.run.path("backbone.safetensors"), self.model, self.spec)
         return summarize(self.config, fitted, self.validation.saved(), self.model)
+
+
+def _tune(device: torch.device) -> None:
+    """Let cuDNN try its algorithms once for each shape of a batch, of which there are few: docs/training.md."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
 
 
 def network(config: Pretrain, spec: backbone.Spec) -> nn.Module:

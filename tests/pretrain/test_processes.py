@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from core import backbone, processes
 from core.config import CHECKOUT
@@ -89,6 +90,14 @@ def test_several_configs_want_one_process(
     monkeypatch.setenv("WORLD_SIZE", "many")
     with pytest.raises(UserError, match="WORLD_SIZE=many: expected the number"):
         processes.count()
+
+
+def test_too_few_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": 4, "RANK": 0, "LOCAL_RANK": 0, "MASTER_ADDR": "here", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    with pytest.raises(UserError, match="4 processes on this machine: expected a GPU for each, torch sees 3"):
+        processes.fabric(config(device="auto"))
 
 
 def test_lacking_variables_of_torchrun_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

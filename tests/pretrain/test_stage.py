@@ -23,7 +23,7 @@ from pretrain.mixing.none import NoMixing
 from pretrain.samples import Batch
 from pretrain.sets import Sets
 from pretrain.stage import Pretrain
-from pretrain.training import Trainer, execute, summarize
+from pretrain.training import Trainer, _tune, execute, summarize
 from pretrain.validation import Validation
 from tests.core.networks import job
 from tests.data import layouts
@@ -127,6 +127,13 @@ def test_the_loss_is_the_mixed_batchs(root: Path, mixing: Any) -> None:
     logits, partner = Spy()(seen[0]), draw.partner if draw.partner is not None else torch.arange(4)
     expected = draw.lam * entropy(logits, labels) + (1 - draw.lam) * entropy(logits, labels[partner])
     assert torch.allclose(loss, expected)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_cudnn_tries_its_algorithms_where_there_is_one(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    _tune(torch.device(device))
+    assert torch.backends.cudnn.benchmark is (device == "cuda")
 
 
 def test_frozen_losses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
