@@ -54,7 +54,7 @@ class Moment:
         """
         shown = {name: _number(name, value) for name, value in self.values.items()}
         wait = [shown.pop("data_wait")] if "data_wait" in shown else []
-        left, rate = [f"{_time(self.left)} left"], [f"{self.per_second:,.0f} {self.unit}/s"]
+        left, rate = [f"{duration(self.left)} left"], [f"{self.per_second:,.0f} {self.unit}/s"]
         if self.per_second <= 0:  # nothing is known at the first word of a phase
             left = rate = []
         return "  ".join([f"{self.done:,}/{self.total:,} {self.unit}", *left, *shown.values(), *rate, *wait])
@@ -189,7 +189,7 @@ def _number(name: str, value: float) -> str:
     return f"{SHARES[name]} {100 * value:.1f} %" if name in SHARES else f"{name} {value:.4g}"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Seconds for people: "8 s", "3 min 20 s", "2 h 5 min", "1 d 3 h"."""
     whole = round(seconds)
     for large, small, names in ((86400, 3600, "d h"), (3600, 60, "h min"), (60, 1, "min s")):

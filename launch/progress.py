@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from core.watch import duration
 from launch.plan import PlannedCell
 from launch.run import Ended, Fate, Running
 
@@ -221,13 +222,3 @@ def end_text(ended: Ended) -> str:
     took = f" in {duration(ended.seconds)}{memory}" if ended.seconds else ""
     reason = f": {ended.reason.splitlines()[0]}" if ended.reason else ""
     return f"{ended.fate} {ended.cell.key}{took}{reason}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: "8 s", "3 min 20 s", "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from core.watch import duration
 from launch.plan import DataUse, PlannedCell
-from launch.progress import duration
 from launch.run import Ended, Fate
 from launch.state import State, state_of
 

@@ -29,20 +29,29 @@ def test_a_moment_in_words() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (7500, "2 h 5 min"), (100_000, "1 d 3 h")],
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599.7, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+        (100_000, "1 d 3 h"),
+    ],
 )
 def test_time_left(seconds: float, text: str) -> None:
     assert Moment("train", 1, 2, "images", 1, seconds, {}).text() == f"1/2 images  {text} left  1 images/s"
 
 
 def test_lines_where_there_is_no_terminal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = open_run(tmp_path, {"digest": "aa"}, log_every=0.0)
+    run = open_run(tmp_path / "quick_cutmix/seed0", {"digest": "aa"}, log_every=0.0)
     with caplog.at_level(logging.INFO):
         run.progress(done=0, total=10, loss=2.5, top1=0.25)
         run.progress(done=10, total=10, loss=1.5, top1=0.5, data_wait=0.1)
-    assert caplog.messages[0] == "train: 0/10 images  loss 2.5  top-1 25.0 %"
+    assert caplog.messages[0] == "quick_cutmix/seed0: train: 0/10 images  loss 2.5  top-1 25.0 %"
     assert re.fullmatch(
-        r"train: 10/10 images  0 s left  loss 1.5  top-1 50.0 %  [\d,]+ images/s  data wait 10.0 %", caplog.messages[1]
+        r"quick_cutmix/seed0: train: 10/10 images  0 s left  loss 1.5  top-1 50.0 %  [\d,]+ images/s  "
+        r"data wait 10.0 %",
+        caplog.messages[1],
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launch.plan import PlannedCell
-from launch.progress import Bars, Forecast, Lines, Snapshot, duration, watcher
+from launch.progress import Bars, Forecast, Lines, Snapshot, watcher
 from launch.run import Ended, Fate, Running
 from launch.state import State, state_of
 
@@ -119,10 +119,3 @@ def test_without_data_the_config_decides_what_is_done(tmp_path: Path) -> None:
     for config_digest, state in (("c", State.DONE), ("e", State.OTHER), (None, State.OTHER)):
         one = PlannedCell("pretrain/a", "pretrain", "pretrain/a", "a", 0, (), ("-m", "pretrain"), None, config_digest)
         assert state_of(one, tmp_path) is state
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599.7, "1 h 0 min"), (7500, "2 h 5 min")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
