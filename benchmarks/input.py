@@ -5,7 +5,7 @@ and by ours: from the plain folder, from lossless shards, from shards of short s
 crops of 224 pixels, flipped, in batches of 64, by one worker process. Then four rows (none, Mixup, Cutout, CutMix) from
 one decode, against ImageFolder, DataLoader and v2.CutMix. What counts is the CPU time of worker and training process
 together. All take turns, a pass each, and a ratio is the median over the turns, since a busy machine slows whole turns.
---keep-freed tells malloc not to give memory back (launch.machine.MALLOC), which spares the usual way its page faults.
+--keep-freed tells malloc not to give memory back (as core.memory does), which spares the usual way its page faults.
 """
 
 import argparse
@@ -42,7 +42,6 @@ from core.data.imagenet import ImageNet
 from core.data.packed import Packed, Preparation
 from core.data.records import DataSet, ImageRecord
 from core.loader import train_stream
-from launch.machine import MALLOC
 from pretrain.augmentation import RandomResizedCrop
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.cutout import Cutout
@@ -64,6 +63,8 @@ AIMS = {
     "4 rows, 384 px shards / ImageFolder + CutMix": 20.0,
 }
 """Ratio of images (or method-images) per CPU-second -> what is aimed at."""
+MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1", "MALLOC_TOP_PAD_": "268435456"}
+"""What `core.memory.keep_freed` says, as variables, which reach every contestant's processes."""
 Pass = Callable[[], float]
 """One pass over the images: the CPU seconds of an image (or method-image)."""
 

@@ -34,11 +34,11 @@ from torchvision.transforms import v2
 from benchmarks.quick import machine
 from core import normalize_cpu
 from core.backbone import IMAGENET_MEAN, IMAGENET_STD, Spec, build
+from core.memory import keep_freed
 from core.mixing import Blend, Mixing, mixed_targets
 from core.normalize import normalize
 from core.peers import take
 from core.targets import Targets, soft_cross_entropy
-from launch.machine import MALLOC
 from pretrain.mixing.chain import Chain
 from pretrain.mixing.cutmix import CutMix
 from pretrain.mixing.cutout import Cutout
@@ -69,15 +69,18 @@ def main() -> None:
     parser.add_argument("--step", action="store_true", help="a training step of ResNet-50 too (a minute)")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--keep-freed", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.keep_freed:
+        keep_freed()
     if args.child:
         print(json.dumps(measured(args.batch, args.rounds, step=args.step)))
         return
     found: dict[str, Any] = {"machine": machine(), "batch": [args.batch, 3, 224, 224], "unit": "CPU ms, median"}
     found["versions"] = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "numba")}
-    for name, variables in (("allocator as it is", {}), ("freed memory kept", MALLOC)):
-        command = [sys.executable, "-m", "benchmarks.mixing", "--child", *sys.argv[1:]]
-        done = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=True, text=True)
+    for name, options in (("allocator as it is", []), ("freed memory kept", ["--keep-freed"])):
+        command = [sys.executable, "-m", "benchmarks.mixing", "--child", *options, *sys.argv[1:]]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         found[name] = json.loads(done.stdout.splitlines()[-1])
         show(name, found[name])
     found["aims"] = AIMS

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core import memory
 from core.command import Command
 from core.data.records import Need
 from core.stage import Job, Outcome, Stage
@@ -115,6 +116,13 @@ def test_a_results_seconds_are_those_of_all_processes(here: Path) -> None:
     assert Command("pretrain", Named, killed).main(["configs/pretrain/cutmix.py"]) == 130
     assert run("pretrain/cutmix") == 0
     assert 100 <= result("runs/pretrain/cutmix/seed0")["seconds"] < 130
+
+
+def test_a_cell_on_the_cpu_keeps_freed_memory(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(memory, "keep_freed", lambda: told.append(True))
+    assert run("pretrain/cutmix") == 0
+    assert told == [True]
 
 
 @pytest.mark.parametrize("asked", [True, False])
