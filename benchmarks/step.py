@@ -161,7 +161,7 @@ def timm_step(args: argparse.Namespace, fabric: Fabric) -> Callable[[], None]:
     device = fabric.device
     model = network(args).to(device).train()
     optimizer = create_optimizer_v2(model, "sgd", lr=1e-3, weight_decay=1e-4, momentum=0.9)
-    forward = torch.compile(model) if args.compile else model
+    forward = torch.compile(model, dynamic=False) if args.compile else model
     criterion = nn.CrossEntropyLoss().to(device)
     shape = (args.batch_size, 3, args.image_size, args.image_size)
     images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)

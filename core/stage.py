@@ -41,7 +41,8 @@ class Stage(ABC):
     log_every: float = unhashed(10.0)
     """Seconds between progress lines where there is no terminal."""
     compile: bool = unhashed(False)
-    """Compile the network with torch.compile where it is trained: minutes at the start, faster steps after."""
+    """Compile the network with torch.compile where it is trained, for each shape of a batch by itself: minutes at the
+    start, faster steps after."""
     tensorboard: bool = unhashed(False)
     """Write metrics.jsonl's numbers for TensorBoard too, into the run's folder."""
 

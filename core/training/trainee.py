@@ -32,7 +32,8 @@ class Trainee:
         if self.recipe.sync_batchnorm and self.fabric.world_size > 1:
             _synchronise(row.model, self.fabric.device)
         groups = [{"lr_scale": 1.0, **group} for group in row.parameters]
-        forward = cast("nn.Module", torch.compile(row.model)) if row.job.config.compile else row.model
+        # Each shape by itself: else one short batch leaves all that follow to kernels for any shape.
+        forward = cast("nn.Module", torch.compile(row.model, dynamic=False)) if row.job.config.compile else row.model
         self.model, self.optimizer = self.fabric.setup(forward, self.recipe.optimizer.build(groups))
         self.average = None if self.recipe.ema_decay is None else Average(row.model, self.recipe.ema_decay)
         loss: object = row.loss

@@ -150,6 +150,23 @@ def test_a_compiled_network_is_trained_under_its_own_names(tmp_path: Path, monke
     assert state["model"].keys() == plain.state_dict().keys()
 
 
+def test_a_compiled_networks_graphs_are_for_one_shape_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a short last batch too: torch's own way is then one graph for any shape."""
+    ran: list[tuple[int, int]] = []
+
+    def graph(module: Any, inputs: Any) -> Any:
+        def run(*given: Any) -> Any:
+            ran.append((id(module), max(len(x) for x in given if isinstance(x, Tensor) and x.shape[1:] == (4,))))
+            return module.forward(*given)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=graph))
+    fit(tmp_path / "run", nn.Linear(4, 1), replace(RECIPE, batch_size=12, drop_last=False), compile=True)
+    assert [size for _, size in ran] == [12, 12, 8] * 3
+    assert len(set(ran)) == len({graph for graph, _ in ran}) == 2
+
+
 def test_the_scaled_learning_rate_is_told_and_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     scaled, plain = linear(), linear()
