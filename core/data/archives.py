@@ -131,6 +131,8 @@ class ZipArchive:
                 raise DataError(f"{self.path}: member {name} is encrypted")
             if name in members:
                 raise DataError(f"{self.path}: member {name} is there twice")
+            if where + stored > offset:
+                raise DataError(f"{self.path}: member {name} would reach into the directory: the archive is broken")
             members[name] = Member(name, where + shift, stored, unpacked, method, crc)
         if entries & 0xFFFF != count & 0xFFFF:  # old writers count modulo 65,536
             raise DataError(f"{self.path}: its directory should have {count} entries and has {entries}")
@@ -151,7 +153,7 @@ class ZipArchive:
         end = start + at
         locator = self._at(end - _LOCATOR.size, _LOCATOR.size) if end >= _LOCATOR.size else b""
         if locator[:4] == b"PK\6\7":
-            record = self._at(_LOCATOR.unpack(locator)[2], _END64.size)
+            record = self._at(min(_LOCATOR.unpack(locator)[2], end), _END64.size)
             if len(record) != _END64.size or record[:4] != b"PK\6\6":
                 raise DataError(f"{self.path}: the end of its directory (zip64) is not where it should be")
             count, size, offset = _END64.unpack(record)[-3:]
@@ -242,7 +244,8 @@ def _large(extra: bytes, *fields: int) -> tuple[int, ...]:
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
         if kind == 1:
-            values = iter(struct.unpack_from(f"<{length // 8}Q", extra[at + 4 : at + 4 + length]))
-            return tuple(next(values, field) if field == _FULL else field for field in fields)
+            field = extra[at + 4 : at + 4 + length]
+            values = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
+            return tuple(next(values, number) if number == _FULL else number for number in fields)
         at += 4 + length
     return fields

@@ -52,14 +52,14 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if name == "_reconstruct" and module in _ARRAY_MODULES:
-            return _new_array
-        allowed = {("numpy", "ndarray"): _ARRAY, ("numpy", "dtype"): _new_dtype, ("_codecs", "encode"): _latin1}
+            return _NewArray()
+        allowed = {("numpy", "ndarray"): _ARRAY, ("numpy", "dtype"): _NewDtype(), ("_codecs", "encode"): _Latin1()}
         if (module, name) not in allowed:
             raise _RefusedError(f"the pickle asks for {module}.{name}, expected arrays of uint8 and plain containers")
         return allowed[module, name]
 
 
-_ARRAY = "numpy.ndarray"  # a word that `_new_array` is given and ignores, instead of the class
+_ARRAY = "numpy.ndarray"  # a word that `_NewArray` is given and ignores, instead of the class
 
 
 class _Dtype:
@@ -88,20 +88,31 @@ class _Array:
         self.value = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
-def _new_array(*_: object) -> _Array:
-    return _Array()
+class _NewArray:
+    """Stands for numpy's function. No function itself: a pickle may set attributes, and a function has some to set."""
+
+    __slots__ = ()
+
+    def __call__(self, *_: object) -> _Array:
+        return _Array()
 
 
-def _new_dtype(name: object = None, *_: object) -> _Dtype:
-    if name not in ("u1", b"u1", "|u1", b"|u1", "uint8", b"uint8"):
-        raise _RefusedError(f"an array is of type {name!r:.40}, expected u1 (uint8)")
-    return _Dtype()
+class _NewDtype:
+    __slots__ = ()
+
+    def __call__(self, name: object = None, *_: object) -> _Dtype:
+        if name not in ("u1", b"u1", "|u1", b"|u1", "uint8", b"uint8"):
+            raise _RefusedError(f"an array is of type {name!r:.40}, expected u1 (uint8)")
+        return _Dtype()
 
 
-def _latin1(text: object, encoding: object) -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
-        raise _RefusedError(f"bytes are encoded as {encoding!r:.40}, expected latin1")
-    return text.encode("latin1")
+class _Latin1:
+    __slots__ = ()
+
+    def __call__(self, text: object, encoding: object) -> bytes:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise _RefusedError(f"bytes are encoded as {encoding!r:.40}, expected latin1")
+        return text.encode("latin1")
 
 
 def _value(value: object) -> object:

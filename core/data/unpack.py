@@ -44,10 +44,10 @@ def unpack(archive: Path, folder: str) -> Path:
             if left < 0:
                 raise DataError(f"{archive}: refused, it unpacks to more than {_LIMIT >> 30} GiB")
             check_name(name, archive)
-            first, *rest = PurePosixPath(name).parts  # which take "set//etc/x" for "set/etc/x"
-            if first != folder or not rest:
+            parts = PurePosixPath(name).parts  # which take "set//etc/x" for "set/etc/x"
+            if len(parts) < 2 or parts[0] != folder:
                 raise DataError(f"{archive}: refused, its member {name!r} is not in the folder {folder}/")
-            path = part.joinpath(*rest)
+            path = part.joinpath(*parts[1:])
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 if isinstance(content, bytes):

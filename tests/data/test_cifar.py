@@ -145,6 +145,11 @@ def test_pickles_are_not_executed(
             "6144 bytes",
         ),
         (files.dictionary(data=b"cnumpy\ndtype\nU\x02u1\x85R"), "a value is of type _Dtype"),
+        # setattr(stand-in, "__defaults__", ("u1",)): a function would keep it, for all files that are read later
+        (
+            files.dictionary(data=b"cnumpy\ndtype\nN}X\x0c\0\0\0__defaults__U\x02u1\x85s\x86b"),
+            "'_NewDtype' object has no attribute '__defaults__'",
+        ),
         (files.dictionary(data=b"c_codecs\nencode\nX\1\0\0\0xX\x04\0\0\0zlib\x86R"), "encoded as 'zlib'"),
         (files.dictionary(data=files.array(files.random_pixels(2))), "expected fine_labels; there are data"),
         (files.batch(files.random_pixels(2), [1, 2, 3]), "expected a list of 2 whole numbers"),
