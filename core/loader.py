@@ -7,6 +7,7 @@ of epochs. It can begin at any step, so that a run that goes on sees what it wou
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -109,10 +110,8 @@ def train_stream(
     Raises:
         UserError: what a sample raised, wherever it was made; or a worker died.
     """
-    return _made(
-        samples, collate, _steps(len(samples), seed, batch_size, steps_per_epoch, first, last, rank, ranks), seed,
-        batch_size, workers,
-    )  # fmt: skip
+    asked = _steps(len(samples), seed, batch_size, steps_per_epoch, first, last, rank, ranks)
+    return _made(samples, collate, asked, seed, -(-batch_size // ranks), workers)
 
 
 def train_batches(
@@ -276,10 +275,16 @@ def _made(
         num_workers=workers,
         pin_memory=torch.cuda.is_available() and slots is None,
         prefetch_factor=_AHEAD if workers else None,
+        multiprocessing_context=_start_method() if workers else None,
         worker_init_fn=_begin_worker if workers else None,
         generator=torch.Generator(),  # else the loader draws from torch's global one
     )
     return _received(loader, slots)
+
+
+def _start_method() -> str:
+    """How workers begin. Forked, also where Python's default is another (3.14): they share records and slots then."""
+    return "fork" if sys.platform == "linux" else multiprocessing.get_start_method()
 
 
 def _received(loader: DataLoader[Any], slots: Slots | None) -> Iterator[Any]:
@@ -308,7 +313,7 @@ def _received(loader: DataLoader[Any], slots: Slots | None) -> Iterator[Any]:
 
 def _slots(samples: Samples | SeededSamples, batch_size: int, workers: int) -> Slots | None:
     """Memory for the batches, where workers are forked and so have it too, or there are none."""
-    if not isinstance(samples, Measured) or (workers and multiprocessing.get_context().get_start_method() != "fork"):
+    if not isinstance(samples, Measured) or (workers and _start_method() != "fork"):
         return None
     makers, ahead = max(workers, 1), _AHEAD if workers else 0
     return Slots(makers, ahead + -(-_HELD // makers), min(batch_size, len(samples)) * samples.sample_bytes)
@@ -327,11 +332,14 @@ def _same(batch: Any) -> Any:
 def _begin_worker(_: int) -> None:
     """Settle a worker's threads and signals: what is sent to the whole job is the training's to answer.
 
-    Without workers it could not end its step and save. They end when the training's process ends or says so.
+    Without workers it could not end its step and save. They end when the training's process ends or says so. Where a
+    process cannot see who sent a signal (macOS), SIGTERM ends a worker whoever sends it.
     """
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    if not hasattr(signal, "sigwaitinfo"):
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     training = multiprocessing.parent_process()
     assert training is not None

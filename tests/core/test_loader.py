@@ -99,6 +99,29 @@ def test_ranks_share_each_batch() -> None:
             assert torch.equal(ranks[rank][step].pixels, batch.pixels[rank::3])
 
 
+def test_memory_is_made_for_a_ranks_part_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def watched(workers: int, each: int, nbytes: int) -> Slots:
+        made.append(nbytes)
+        return Slots(workers, each, nbytes)
+
+    monkeypatch.setattr("core.loader.Slots", watched)
+    batches = list(stream(rank=0, ranks=3))
+    assert made == [2 * 8]  # of 4 samples, ranks have 2, 1 and 1
+    assert max(len(batch.pixels) for batch in batches) == 2
+
+
+def test_workers_are_forked_whatever_pythons_default_is() -> None:
+    """From Python 3.14 on it is another on Linux: workers would get the records by value, and no slots."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        assert equal(list(stream(workers=1, collate=lambda *made: collate(*made))), list(stream()))
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
 def test_an_epochs_batches_are_the_streams() -> None:
     part = train_batches(Noise(), collate, seed=3, epoch=1, batch_size=4, first=1, count=2)
     assert equal(list(part), list(stream(first=4, last=6)))
