@@ -93,8 +93,9 @@ class Row(Stored):
         """The image, 32 x 32."""
         return Decoded(np.ascontiguousarray(self.batch.content.pixels[self.index].transpose(1, 2, 0)))
 
-    def __str__(self) -> str:
-        return self.where
+    def read_bytes(self) -> bytes:
+        """Refused: it has no file, and such a set, which is read into memory once, would gain nothing by packing."""
+        raise DataError(f"{self.where}: the image is a row of an array, no file; such a set is read as it is, unpacked")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ through Pillow; `open_picture` through simplejpeg for baseline JPEGs, with the s
 import struct
 import warnings
 import zlib
-from pathlib import Path
+from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,6 +19,7 @@ from core.data.pictures import Decoded, Picture, Pixels, Source, Stored
 from core.data.records import DataError
 from core.jpeg.crop import decode_crop
 from core.jpeg.header import Header, parse
+from core.jpeg.segments import Starts
 
 # Every other reader is kept away from files that strangers made: Pillow's PostScript one starts a program.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
@@ -31,71 +33,92 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 def open_picture(source: Source) -> Picture:
     """The image, ready to be cropped; of a baseline JPEG only the header is parsed yet. DataError as in `read_rgb`."""
-    if isinstance(source, Stored):
-        return source.open()
-    try:
-        data = source.read_bytes()
-    except OSError:  # the general reader says what is wrong
-        data = b""
+    return source.open() if isinstance(source, Stored) else picture(file_bytes(source), str(source))
+
+
+def picture(data: bytes, where: str) -> Picture:
+    """An image from its file's bytes; `where`: what messages call it. DataError as in `read_rgb`."""
     header = parse(data)
     if header is None or header.height * header.width > _MOST_PIXELS:
-        return Decoded(np.array(read_rgb(source)))
-    return _Jpeg(source, data, header)
+        return Decoded(np.array(decode_rgb(data, where)))
+    return Jpeg(data, where, header)
 
 
-class _Jpeg(Picture):
-    """A baseline JPEG file whose bytes have been read: a crop is decoded down to its bottom row."""
+class Jpeg(Picture):
+    """A baseline JPEG file: of what is not in a crop, no more is decoded than `core.jpeg.crop` has to."""
 
-    def __init__(self, path: Path, data: bytes, header: Header) -> None:
-        self.path, self.data, self.header = path, data, header
+    def __init__(self, data: bytes, where: str, header: Header, starts: Starts | None = None) -> None:
+        """data: the file. where: what messages call it. header: parsed. starts: of its restart segments, if known."""
+        self.data, self.where, self.header, self.starts = data, where, header, starts
         self.height, self.width = header.height, header.width
 
     def crop(self, top: int, left: int, height: int, width: int) -> Pixels:
+        """The box alone, of a new array or a view of one."""
         try:
-            return decode_crop(self.data, self.header, top, left, height, width)
+            return decode_crop(self.data, self.header, top, left, height, width, self.starts)
         except ValueError:  # the general reader's verdict counts, and its message
-            return np.array(read_rgb(self.path))[top : top + height, left : left + width]
+            return np.array(decode_rgb(self.data, self.where))[top : top + height, left : left + width]
 
 
-def read_rgb(path: Source) -> Image.Image:
+def file_bytes(source: Source) -> bytes:
+    """The image's file. DataError: it does not exist, cannot be read, or the image is none (a row of an array)."""
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def read_rgb(source: Source) -> Image.Image:
     """The image at full size, mode RGB. Alpha is dropped, not composed; 16-bit grey keeps its upper 8 bits.
 
     DataError names the file: it does not exist, is empty, is not an image of a known kind, is truncated or broken.
     """
-    if isinstance(path, Stored):
-        return Image.fromarray(path.open().whole())
-    with _open(path) as image:
+    if isinstance(source, Stored):
+        return Image.fromarray(source.open().whole())
+    return decode_rgb(file_bytes(source), str(source))
+
+
+def decode_rgb(data: bytes, where: str) -> Image.Image:
+    """`read_rgb` of a file's bytes; `where`: what messages call it."""
+    with _open(BytesIO(data), where) as image:
         try:
             image.load()
             return _to_rgb(image)
         except _BROKEN as error:
-            raise DataError(f"{path}: truncated or broken {image.format} image ({_reason(error)})") from error
+            raise DataError(f"{where}: truncated or broken {image.format} image ({_reason(error)})") from error
 
 
-def image_size(path: Source) -> tuple[int, int]:
+def image_size(source: Source) -> tuple[int, int]:
     """(width, height) in pixels from the header; nothing is decoded. DataError as in `read_rgb`."""
-    if isinstance(path, Stored):
-        picture = path.open()
-        return picture.width, picture.height
-    with _open(path) as image:
+    if isinstance(source, Stored):
+        stored = source.open()
+        return stored.width, stored.height
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    with file, _open(file, str(source)) as image:
         return image.size
 
 
-def _open(path: Path) -> Image.Image:
+def _unreadable(source: Source, error: OSError) -> DataError:
+    why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    return DataError(f"{source}: the image file {why}")
+
+
+def _open(file: BinaryIO, where: str) -> Image.Image:
     try:
-        return Image.open(path, formats=_FORMATS)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: the image file does not exist") from error
+        return Image.open(file, formats=_FORMATS)
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: refused, too many pixels for a photograph ({_reason(error)})") from error
+        raise DataError(f"{where}: refused, too many pixels for a photograph ({_reason(error)})") from error
     except UnidentifiedImageError as error:
-        with Path(path).open("rb") as file:
-            start = file.read(12)
+        file.seek(0)
+        start = file.read(12)
         came = f"its first bytes are {start!r}" if start else "the file is empty (0 bytes)"
         readable = f"readable are {', '.join(_FORMATS)}"
-        raise DataError(f"{path}: not an image, or cut off in its header: {came}; {readable}") from error
+        raise DataError(f"{where}: not an image, or cut off in its header: {came}; {readable}") from error
     except _BROKEN as error:
-        raise DataError(f"{path}: cannot be read as an image ({_reason(error)})") from error
+        raise DataError(f"{where}: cannot be read as an image ({_reason(error)})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,22 +11,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from core.config import differences, plain, unhashed
-from core.data.pictures import Decoded, Picture, Pixels, Stored
-from core.data.rawbytes import read_rgb_bytes
+from core.data.images import Jpeg, picture
+from core.data.pictures import Picture, Stored
 from core.data.records import DataError, DataSet, ImageRecord
 from core.data.shard import REMEDY, Shard, starts
 from core.errors import UserError
-from core.jpeg.crop import decode_crop
+from core.jpeg import segments
 from core.jpeg.header import Header, parse
-from core.jpeg.segments import Starts, per_row
 
 MANIFEST = "manifest.json"
 FORMAT = {"format": "transfer packed images", "version": 1}
-MOST_PIXELS = 178_956_970
-"""Larger images are refused, as Pillow does."""
 
 
 @dataclass(frozen=True)
@@ -61,48 +56,25 @@ class PackedImage(Stored):
         return f"{self.shard.path}: image {self.id}"
 
     def open(self) -> Picture:
-        """The image; its checksum is verified."""
+        """The image; its checksum is verified. DataError: damaged, or its table does not fit it."""
         data, lengths = self.shard.read(self.number, self.id)
-        return picture(data, self.where, starts(lengths))
+        if not len(lengths):
+            return picture(data, self.where)
+        known = starts(lengths)
+        # Where the segments are known, so is the scan's start: images of one size and encoder share what stands before.
+        header = _parse_start(data[: max(0, len(data) - int(known[-1]))])
+        if header is None or len(known) != 1 + segments.count(header):
+            raise DataError(f"{self.where}: its table of segments does not fit its header. {REMEDY}")
+        return Jpeg(data, self.where, header, known)
 
-    def __str__(self) -> str:
-        return self.where
-
-
-def picture(data: bytes, where: str, segments: Starts | None = None) -> Picture:
-    """An image from its file's bytes.
-
-    Args:
-        data: the file. where: what messages call it.
-        segments: where its restart segments begin, where that is known.
-
-    Raises:
-        DataError: it is no image, or a broken one.
-    """
-    # Where the segments are known, so is the scan's start: images of one size and encoder share what stands before it.
-    header = parse(data) if segments is None else _parse_start(data[: len(data) - int(segments[-1])])
-    if header is None or header.height * header.width > MOST_PIXELS:
-        return Decoded(np.array(read_rgb_bytes(data, where)))
-    if segments is not None and len(segments) != 1 + per_row(header) * -(-header.height // header.mcu_height):
-        raise DataError(f"{where}: its table of segments does not fit its size")
-    return _Jpeg(data, header, segments, where)
+    def read_bytes(self) -> bytes:
+        """The image's file, as it is kept."""
+        return self.shard.read(self.number, self.id)[0]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _parse_start(start: bytes) -> Header | None:
     return parse(start + b"\xff\xd9")
-
-
-class _Jpeg(Picture):
-    def __init__(self, data: bytes, header: Header, segments: Starts | None, where: str) -> None:
-        self.data, self.header, self.segments, self.where = data, header, segments, where
-        self.height, self.width = header.height, header.width
-
-    def crop(self, top: int, left: int, height: int, width: int) -> Pixels:
-        try:
-            return decode_crop(self.data, self.header, top, left, height, width, self.segments)
-        except ValueError:  # the general reader's verdict counts, and its message
-            return np.array(read_rgb_bytes(self.data, self.where))[top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)

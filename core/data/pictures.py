@@ -68,5 +68,12 @@ class Stored(ABC):
     def open(self) -> Picture:
         """The image. DataError: it cannot be read."""
 
+    @abstractmethod
+    def read_bytes(self) -> bytes:
+        """Its file. DataError: it cannot be read, or the image is no file (a row of an array)."""
+
+    def __str__(self) -> str:
+        return self.where
+
 
 Source: TypeAlias = Path | Stored

@@ -141,7 +141,7 @@ class DataSet(ABC, Generic[R]):
         annotations = {**_ANNOTATIONS, ImageRecord: _ANNOTATIONS[ImageRecord] if boxes else attrgetter("id", "label")}
         digest = hashlib.sha256(f"{self.name}/{split}/{len(records)}\n".encode())
         for record in sorted(records, key=attrgetter("id")):
-            digest.update(f"{annotations[type(record)](record)!r} {_file_size(record.path)}\n".encode())
+            digest.update(f"{annotations[type(record)](record)!r} {file_size(record.path)}\n".encode())
         return digest.hexdigest()[:16]
 
     @abstractmethod
@@ -193,7 +193,8 @@ _ANNOTATIONS = {
 """What an identity is made of: every field but where the file lies."""
 
 
-def _file_size(path: Source) -> int:
+def file_size(path: Source) -> int:
+    """Bytes of an image as stored. DataError: the file cannot be read."""
     if isinstance(path, Stored):
         return path.nbytes
     try:

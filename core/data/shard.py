@@ -105,8 +105,16 @@ class Shard:
         Raises:
             DataError: the file is absent, no shard, cut short or damaged.
         """
-        content = self._index(self.footer())
-        self._places = np.array([content[name] for name in ("offsets", "sizes", "segments", "crc32")], np.int64).T
+        footer = self.footer()
+        content = self._index(footer)
+        try:
+            places = np.array([content[name] for name in ("offsets", "sizes", "segments", "crc32")], np.int64)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{self.path}: its index is not as docs/packing.md says ({error!r}). {REMEDY}") from error
+        offsets, sizes, segments, _ = places
+        if (places < 0).any() or (offsets + sizes + 2 * segments > footer[0]).any():
+            raise DataError(f"{self.path}: its index names images outside of the shard. {REMEDY}")
+        self._places = places.T
         return content
 
     def footer(self) -> tuple[int, int, int, int]:
@@ -158,7 +166,7 @@ class Shard:
             try:
                 self._handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
-                raise DataError(f"{self.path}: the shard cannot be opened ({error.strerror}). {REMEDY}") from error
+                raise DataError(f"{self.path}: the shard cannot be opened ({error.strerror})") from error
             weakref.finalize(self, os.close, self._handle)
         return self._handle
 
@@ -166,17 +174,15 @@ class Shard:
         try:
             return os.pread(self._open(), count, offset)
         except OSError as error:
-            raise DataError(f"{self.path}: the shard cannot be read ({error.strerror}). {REMEDY}") from error
+            raise DataError(f"{self.path}: the shard cannot be read ({error.strerror})") from error
 
 
 REMEDY = "Remove this file and run the command again that made it (python -m core.data.prepare): only it is made anew"
 """What a user can do about a damaged shard."""
 
 
-def starts(lengths: NDArray[np.uint16]) -> Starts | None:
-    """Where segments of these lengths begin, as `core.jpeg.segments` takes them; None where there are none."""
-    if not len(lengths):
-        return None
+def starts(lengths: NDArray[np.uint16]) -> Starts:
+    """Where segments of these lengths begin, as `core.jpeg.segments` takes them."""
     bounds = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=bounds[1:])
     return bounds

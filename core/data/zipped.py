@@ -1,15 +1,10 @@
 """Images in a zip archive, decoded from the member's bytes."""
 
-import contextlib
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.data.archives import Member, ZipArchive
-from core.data.pictures import Decoded, Picture, Pixels, Stored
-from core.data.rawbytes import read_rgb_bytes
-from core.jpeg.crop import decode
-from core.jpeg.header import parse
+from core.data.images import picture
+from core.data.pictures import Picture, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +26,8 @@ class ZipImage(Stored):
 
     def open(self) -> Picture:
         """The image; its checksum is verified."""
-        return Decoded(_decode(self.archive.read(self.member), self.where))
+        return picture(self.read_bytes(), self.where)
 
-    def __str__(self) -> str:
-        return self.where
-
-
-def _decode(data: bytes, where: str) -> Pixels:
-    if parse(data) is not None:
-        with contextlib.suppress(ValueError):  # the general reader's verdict counts, and its message
-            return decode(data)
-    return np.asarray(read_rgb_bytes(data, where))
+    def read_bytes(self) -> bytes:
+        """The member, its checksum verified."""
+        return self.archive.read(self.member)

@@ -19,7 +19,8 @@ from core.jpeg.header import Header
 def decode(data: bytes | bytearray) -> Pixels:
     """All pixels [H, W, 3], RGB, of a JPEG file, exact DCT and interpolated chroma as Pillow has them.
 
-    Like Pillow, it overlooks what libjpeg calls a warning (bytes after the image, a broken code in the scan).
+    Like Pillow, it overlooks what libjpeg calls a warning (bytes after the image, a broken code in the scan);
+    unlike it, also an unknown marker behind the last row.
 
     Raises:
         ValueError: libjpeg cannot decode it.

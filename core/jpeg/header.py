@@ -13,7 +13,6 @@ _SOF0, _SOF1 = 0xC0, 0xC1  # baseline, extended sequential; both in Huffman code
 _OTHER_FRAMES = frozenset(range(0xC2, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _KEPT = frozenset((_DHT, _DRI, _SOF0, _SOF1))
 _FACTORS = (1, 2)
-_MOST_BLOCKS = 10  # of an MCU, says T.81
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,16 @@ class Header:
     def mcu_width(self) -> int:
         """Columns of an MCU, in pixels."""
         return 8 * self.components[0].across if len(self.components) > 1 else 8
+
+    @property
+    def mcu_rows(self) -> int:
+        """Rows of MCUs; the last one may reach past the image."""
+        return -(-self.height // self.mcu_height)
+
+    @property
+    def mcu_columns(self) -> int:
+        """MCUs of such a row."""
+        return -(-self.width // self.mcu_width)
 
     @property
     def subsampled(self) -> bool:

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import compiled
 from core.jpeg.header import Header
 
 LOOK = 10
@@ -105,7 +105,7 @@ def tables(defined: tuple[Definition, ...]) -> Tables:
     return result
 
 
-@njit(cache=True)
+@compiled()
 def _fill(tables: Tables, key: int, counts: NDArray[np.uint8], symbols: NDArray[np.uint8]) -> None:  # pragma: no cover
     code, place = 0, 0
     tables.symbols[key, : len(symbols)] = symbols

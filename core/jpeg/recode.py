@@ -10,9 +10,10 @@ All loops stand in one file, as a compiled function that numba kept notices no c
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import int64, njit, uint64
+from numba import int64, uint64
 from numpy.typing import NDArray
 
+from core.compiled import compiled
 from core.jpeg.huffman import LOOK, Tables
 
 Word: TypeAlias = Any
@@ -26,7 +27,7 @@ _Look: TypeAlias = NDArray[np.uint16]
 _ONE, _TWO, _THREE, _FOUR = (np.uint64(n) for n in (1, 2, 3, 4))
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _refill(scan: NDArray[np.uint8], position: Word, register: Word, held: int) -> Reader:  # pragma: no cover
     """More than 32 bits, zeros past the end; to be called with at most 32. A stuffed zero is passed over."""
     end = uint64(len(scan))
@@ -51,7 +52,7 @@ def _refill(scan: NDArray[np.uint8], position: Word, register: Word, held: int) 
     return position, register, held
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _put(
     out: NDArray[np.uint8], at: Word, register: Word, held: int, bits: Word, count: int
 ) -> Reader:  # pragma: no cover
@@ -79,7 +80,7 @@ def _put(
     return at, register, held
 
 
-@njit(cache=True)
+@compiled()
 def _mark(out: NDArray[np.uint8], at: Word, register: Word, held: int, marker: int) -> Word:  # pragma: no cover
     """Fill the last byte with ones, write a marker; where it ends."""
     if held:
@@ -97,7 +98,7 @@ def _mark(out: NDArray[np.uint8], at: Word, register: Word, held: int, marker: i
     return at + _TWO
 
 
-@njit(cache=True)
+@compiled()
 def _byte_after(scan: NDArray[np.uint8], position: Word, held: int) -> int:  # pragma: no cover
     """The first byte past those that the reader has used, if only in part; it has read to `position`, holds `held`."""
     at: Any = int64(position)
@@ -108,7 +109,7 @@ def _byte_after(scan: NDArray[np.uint8], position: Word, held: int) -> int:  # p
     return found
 
 
-@njit(cache=True)
+@compiled()
 def _long_symbol(tables: Tables, key: Word, register: Word) -> int:  # pragma: no cover
     """Symbol * 256 + length of the code at the register's top, longer than LOOK bits; 0: there is no such code."""
     length = LOOK + 1
@@ -118,7 +119,7 @@ def _long_symbol(tables: Tables, key: Word, register: Word) -> int:  # pragma: n
     return int64(tables.symbols[key, place]) * 256 + length if 0 <= place < 256 else 0
 
 
-@njit(cache=True)
+@compiled()
 def _value(register: Word, length: int, size: int) -> int:  # pragma: no cover
     """The signed value of `size` bits that follow a code of `length` bits at the register's top."""
     if size == 0:
@@ -127,7 +128,7 @@ def _value(register: Word, length: int, size: int) -> int:  # pragma: no cover
     return bits if bits >> (size - 1) else bits - (1 << size) + 1
 
 
-@njit(cache=True)
+@compiled()
 def _size(number: int) -> int:  # pragma: no cover
     """Bits of a number's absolute value."""
     size, rest = 0, abs(number)
@@ -137,7 +138,7 @@ def _size(number: int) -> int:  # pragma: no cover
     return size
 
 
-@njit(cache=True)
+@compiled()
 def recode(
     scan: NDArray[np.uint8],
     blocks: NDArray[np.int64],
@@ -213,5 +214,6 @@ def recode(
     byte = _byte_after(scan, position, held)
     if byte + 2 > len(scan) or scan[byte] != 255 or scan[byte + 1] != 0xD9:
         return 0
-    total: int = int64(_mark(out, at, written, pending, 0xD9))
+    end: Any = int64(_mark(out, at, written, pending, 0xD9))
+    total: int = end
     return total

@@ -20,8 +20,8 @@ _DHT, _SOS, _DRI = 0xC4, 0xDA, 0xDD
 
 def interval_of(header: Header, widest: int = SEGMENT) -> int:
     """MCUs of a segment: the most that divide a row of MCUs and are at most `widest` pixels wide together."""
-    columns = -(-header.width // header.mcu_width)
-    return max(n for n in range(1, max(1, widest // header.mcu_width) + 1) if columns % n == 0)
+    most = max(1, widest // header.mcu_width)
+    return max(n for n in range(1, most + 1) if header.mcu_columns % n == 0)
 
 
 def resegment(data: bytes, header: Header, widest: int = SEGMENT) -> bytes | None:
@@ -36,18 +36,16 @@ def resegment(data: bytes, header: Header, widest: int = SEGMENT) -> bytes | Non
     if defined is None:
         return None
     interval = interval_of(header, widest)
-    rows, columns = -(-header.height // header.mcu_height), -(-header.width // header.mcu_width)
+    mcus = header.mcu_rows * header.mcu_columns
     start = _header(data, header, defined, interval)
     scan = np.frombuffer(data, np.uint8)[header.scan_at :]
     # The first DC codes of a segment, there or here, take up to 27 bits each instead of 2 or more; then come the rest
     # of a byte and the marker; stuffing may double all. A broken scan is noticed an MCU late: 10 blocks of 64 codes.
-    begun = rows * columns // interval + rows * columns // (header.restart_interval or rows * columns) + 1
+    begun = mcus // interval + mcus // (header.restart_interval or mcus) + 1
     room = 2 * (len(scan) + 16 * begun + 10 * 64 * 4)
     out = np.empty(len(start) + room, np.uint8)
     out[: len(start)] = np.frombuffer(start, np.uint8)
-    end = recode(
-        scan, _layout(header), tables(defined), rows * columns, header.restart_interval, interval, out, len(start)
-    )  # fmt: skip
+    end = recode(scan, _layout(header), tables(defined), mcus, header.restart_interval, interval, out, len(start))
     return out[:end].tobytes() if end > 0 else None
 
 

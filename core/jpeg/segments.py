@@ -24,20 +24,25 @@ _NARROW = 4
 
 def per_row(header: Header) -> int:
     """Segments of a row of MCUs; 0: there are none that could be taken alone."""
-    interval, columns = header.restart_interval, -(-header.width // header.mcu_width)
+    interval, columns = header.restart_interval, header.mcu_columns
     return columns // interval if interval and columns % interval == 0 else 0
+
+
+def count(header: Header) -> int:
+    """Segments of the image; 0: there are none that could be taken alone."""
+    return per_row(header) * header.mcu_rows
 
 
 def find(data: bytes, header: Header) -> Starts | None:
     """Look for the restart markers. None: there are none, or not where they must be."""
-    count = per_row(header) * -(-header.height // header.mcu_height)
-    if not count:
+    expected = count(header)
+    if not expected:
         return None
     scan = np.frombuffer(data, np.uint8)[header.scan_at : data.rfind(b"\xff\xd9") + 2]
     markers = scan[:-1] == 0xFF
     markers &= (scan[1:] & 0xF8) == _RST0
     at = np.flatnonzero(markers)
-    if len(at) != count - 1 or not np.array_equal(scan[at + 1] & 7, np.arange(count - 1) & 7):
+    if len(at) != expected - 1 or not np.array_equal(scan[at + 1] & 7, np.arange(expected - 1) & 7):
         return None
     return np.concatenate(([0], at + 2, [len(scan)]))
 

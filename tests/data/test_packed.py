@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from core.data.packed import Packed, PackedImage, Preparation
 from core.data.prepare import packing, plan
 from core.data.prepare.verify import verify
 from core.data.records import DataError, DataSet, ImageRecord
+from core.data.shard import Entry, Shard, ShardWriter
 from core.data.tiny_imagenet import TinyImageNet
 from core.errors import UserError
 from tests.data import layouts
@@ -182,6 +184,26 @@ def test_a_damaged_index_is_named(damaged: Packed) -> None:
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"train-00001\.shard: the checksum of its index is wrong"):
         damaged.records(Path(), "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offsets": [1 << 40] * 2}, "names images outside of the shard"),
+        ({"sizes": [-1] * 2}, "names images outside of the shard"),
+        ({"crc32": ["x"] * 2}, "is not as docs/packing.md says"),
+        ({"segments": [0]}, "is not as docs/packing.md says"),
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, list[Any]], message: str) -> None:
+    with (path := tmp_path / "a.shard").open("wb") as file:
+        writer = ShardWriter(file)
+        for name in ("a", "b"):
+            writer.add(Entry(name, 0, b"image", b"", 5))
+        writer._index |= change
+        writer.finish()
+    with pytest.raises(DataError, match=rf"a\.shard: its index {message}.*Remove"):
+        Shard(path).index()
 
 
 def test_a_missing_or_foreign_shard_is_named(damaged: Packed) -> None:

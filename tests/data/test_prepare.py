@@ -152,6 +152,20 @@ def test_a_shard_that_was_removed_is_made_alone(root: Path, tmp_path: Path) -> N
         plan.begin(plan.make(ImageNet(), root, "train", None, made.folder, 10_000))
 
 
+def test_a_shard_of_other_images_is_made_anew(root: Path, tmp_path: Path) -> None:
+    """One that lies there by mistake, with as many images as planned."""
+    made = plan.make(ImageNet(), root, "train", None, tmp_path / "out", 20_000)
+    made.folder.mkdir()
+    _pack_all(made)
+    before = contents(made.folder)
+    counts = [len(made.range(number)) for number in range(len(made.ends))]
+    other = next(number for number in range(1, len(counts)) if counts[number] == counts[0])
+    (made.folder / "manifest.json").unlink()
+    made.shard(0).write_bytes(before[made.shard(other).name])
+    _pack_all(made)
+    assert contents(made.folder) == before
+
+
 def test_two_packers_are_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     ready, hold = os.pipe(), os.pipe()

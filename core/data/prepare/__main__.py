@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from core.config import find, load
+from core.data.images import file_bytes
 from core.data.packed import Packed, Preparation, read_manifest
-from core.data.pictures import Stored
 from core.data.prepare import packing
 from core.data.prepare import plan as plans
-from core.data.prepare.encoding import keep, source_bytes
+from core.data.prepare.encoding import keep
 from core.data.prepare.plan import Plan
 from core.data.prepare.verify import verify
 from core.data.records import DataSet, ImageRecord
@@ -142,8 +142,7 @@ def _estimate(plan: Plan, jobs: int) -> None:
     before = after = 0
     seconds = 0.0
     for i, record in list(enumerate(plan.records))[::step]:
-        data = source_bytes(record.path)
-        where = record.path.where if isinstance(record.path, Stored) else str(record.path)
+        data, where = file_bytes(record.path), str(record.path)
         if i == 0:
             keep(data, where, plan.preparation)  # the first one waits for a compiler
         start = time.perf_counter()

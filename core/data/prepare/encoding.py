@@ -6,12 +6,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from core.data.packed import MOST_PIXELS, Preparation, picture
-from core.data.pictures import Source, Stored
-from core.data.rawbytes import read_rgb_bytes
-from core.data.records import DataError
+from core.data.images import decode_rgb, picture
+from core.data.packed import Preparation
 from core.data.shard import lengths
-from core.data.zipped import ZipImage
 from core.jpeg import segments
 from core.jpeg.crop import decode
 from core.jpeg.header import parse
@@ -24,18 +21,6 @@ class Kept(NamedTuple):
     image: bytes
     lengths: bytes
     """The length of each restart segment, uint16 little-endian; empty: there are none."""
-
-
-def source_bytes(source: Source) -> bytes:
-    """The file of an image. DataError: it cannot be read, or the image is none: a row of an array."""
-    if isinstance(source, ZipImage):
-        return source.archive.read(source.member)
-    if isinstance(source, Stored):
-        raise DataError(f"{source.where}: the image is no file and no member of a zip; such a set is read as it is")
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        raise DataError(f"{source}: the image file cannot be read ({error.strerror})") from error
 
 
 def keep(data: bytes, where: str, preparation: Preparation | None) -> Kept:
@@ -54,19 +39,16 @@ def keep(data: bytes, where: str, preparation: Preparation | None) -> Kept:
 
 
 def _same(data: bytes, where: str) -> Kept:
-    header = parse(data)
-    if header is None or header.height * header.width > MOST_PIXELS:
-        read_rgb_bytes(data, where)
-        return Kept(data, b"")
     pixels = picture(data, where).whole()
-    marked = resegment(data, header)
+    header = parse(data)
+    marked = resegment(data, header) if header is not None else None
     if marked is None or not np.array_equal(pixels, decode(marked)):
         return Kept(data, b"")
     return Kept(marked, _lengths(marked))
 
 
 def _smaller(data: bytes, where: str, preparation: Preparation) -> Kept:
-    image = read_rgb_bytes(data, where)
+    image = decode_rgb(data, where)
     short = min(image.size)
     if short > preparation.short_side:
         scale = preparation.short_side / short

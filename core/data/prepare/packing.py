@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core import atomic
-from core.data.packed import Preparation, picture
-from core.data.pictures import Source, Stored
-from core.data.prepare.encoding import keep, source_bytes
+from core.data.images import file_bytes, image_size
+from core.data.packed import Preparation
+from core.data.pictures import Source
+from core.data.prepare.encoding import keep
 from core.data.prepare.plan import Plan
 from core.data.records import Box, DataError
 from core.data.shard import Entry, Shard, ShardWriter
@@ -50,12 +51,9 @@ def write(work: Work) -> None:
     with atomic.replacing(work.path) as temporary, temporary.open("xb", buffering=1 << 20) as file:
         writer = ShardWriter(file)
         for name, label, source, nbytes, boxes, size in work.images:
-            where = source.where if isinstance(source, Stored) else str(source)
-            data = source_bytes(source)
-            kept = keep(data, where, work.preparation)
+            kept = keep(file_bytes(source), str(source), work.preparation)
             if boxes and size is None and work.preparation is not None:  # the boxes are in the original's pixels
-                original = picture(data, where)
-                size = original.width, original.height
+                size = image_size(source)
             writer.add(Entry(name, label, kept.image, kept.lengths, nbytes, boxes, size))
         writer.finish()
 
@@ -118,9 +116,9 @@ def _end_with(parent: int) -> None:
 
 
 def is_whole(plan: Plan, number: int) -> bool:
-    """Whether a shard is there, whole, and has as many images as planned."""
+    """Whether a shard is there, whole, with the images that are planned."""
     path = plan.shard(number)
-    return path.is_file() and len(Shard(path).index()["ids"]) == len(plan.range(number))
+    return path.is_file() and Shard(path).index()["ids"] == [plan.records[i].id for i in plan.range(number)]
 
 
 def shards(plan: Plan) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ from typing import Any
 from core import atomic
 from core.config import differences, plain
 from core.data.packed import FORMAT, MANIFEST, Packed, Preparation, read_manifest
-from core.data.pictures import Stored
-from core.data.records import DataError, DataSet, ImageRecord
+from core.data.records import DataError, DataSet, ImageRecord, file_size
 
 SHARD_BYTES = 512 << 20
 """Bytes of the images' files that make a shard full: ImageNet is 280 of them, few enough to be open all at once."""
@@ -66,7 +65,7 @@ def make(
     if isinstance(data, Packed):
         raise DataError(f"{data.folder}: these are packed images; pack the data set that they were made from")
     records = data.records(root, split)
-    sizes = tuple(_size(record) for record in records)
+    sizes = tuple(file_size(record.path) for record in records)
     fingerprint = data.fingerprint(root, split, records)
     boxes = data.missing(root, split, boxes=True) is None
     return Plan(data, split, preparation, folder, records, sizes, _ends(sizes, shard_bytes), fingerprint, boxes)
@@ -120,15 +119,6 @@ def finish(plan: Plan, shards: Sequence[dict[str, Any]], classes: Sequence[str])
 
 def _path(plan: Plan) -> Path:
     return plan.folder / f"{plan.split}.plan.json"
-
-
-def _size(record: ImageRecord) -> int:
-    if isinstance(record.path, Stored):
-        return record.path.nbytes
-    try:
-        return record.path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{record.path}: the image file cannot be read ({error.strerror})") from error
 
 
 def _ends(sizes: Sequence[int], shard_bytes: int) -> tuple[int, ...]:
