@@ -58,7 +58,7 @@ class Trainee:
         self._generator = torch.Generator()
         self._parts: dict[str, Tensor] = {}  # of the step under way: share-weighted sums over its micro-batches
         self._recent: list[tuple[int, float, dict[str, Tensor]]] = []  # steps not looked at yet
-        self._ended: torch.cuda.Event | None = None  # of the newest step, where the device lags behind this process
+        self._ended: torch.cuda.Event | None = None  # of the newest work, where the device may lag behind
         self._tell_rate()
 
     def _tell_rate(self) -> None:
@@ -81,7 +81,7 @@ class Trainee:
 
     @property
     def busy(self) -> bool:
-        """Whether the device still works on the last step: on CUDA this process may be steps ahead of it."""
+        """Whether the device still has something to do: on CUDA this process may be steps ahead of it."""
         return self._ended is not None and not self._ended.query()  # type: ignore[no-untyped-call, unused-ignore]
 
     def train_on(self, batch: Any, part: int, images: int, last: bool) -> None:
@@ -113,6 +113,8 @@ class Trainee:
             self.fabric.backward(value)
         if last:
             self._end_step()
+        if self.fabric.device.type == "cuda":
+            self._ended = torch.cuda.current_stream(self.fabric.device).record_event()
 
     def _begin_step(self) -> None:
         self._lr = self.recipe.lr(self.step, self.samples)
@@ -147,8 +149,6 @@ class Trainee:
         self.step += 1
         if self.average is not None:
             self.average.update()
-        if self.fabric.device.type == "cuda":
-            self._ended = torch.cuda.current_stream(self.fabric.device).record_event()
         if self.step % self.per_epoch == 0 or self.step == self.total:
             self.due = self.row.after_epoch is not None
             if not self.due:
