@@ -111,8 +111,11 @@ def below(view: View) -> str:
 def _notes(view: View) -> list[str]:
     table, references = view.report.table, view.report.references
     lines = []
-    if table.baseline is not None:
-        lines.append(f"In brackets: difference to {table.baseline}. ±: standard deviation over seeds.")
+    rows = [view.entry(row, view.columns[0]).row for row in view.rows]  # of the whole table, with their baselines
+    baselines = list(dict.fromkeys(base.name for row in rows if (base := table.baseline_of(row))))
+    if baselines:
+        whose = baselines[0] if len(baselines) == 1 else f"the row's own baseline ({', '.join(baselines)})"
+        lines.append(f"In brackets: difference to {whose}. ±: standard deviation over seeds.")
     if references is not None and any(column.reference for column in view.columns):
         lines.append(f"paper: {references.title}, its difference to its own baseline in brackets.")
     lines += table.notes

@@ -49,7 +49,7 @@ class Entry:
     std: float | None = None
     """Sample standard deviation over seeds, of two or more."""
     delta: float | None = None
-    """Mean difference to the baseline row, seed by seed; None for the baseline itself."""
+    """Mean difference to the row's baseline, seed by seed; None for a baseline itself."""
     paper: float | None = None
     paper_delta: float | None = None
     """The paper's difference to its own baseline."""
@@ -126,9 +126,9 @@ class _Reader:
         readings = {seed: self._read(column_cells(row, column, seed)[-1], column) for seed in self.table.seeds}
         metrics = [reading.metric for reading in readings.values() if reading.metric]
         values = _values(readings)
-        baseline = self.table.baseline_row
+        baseline = self.table.baseline_of(row)
         delta = None
-        if baseline is not None and baseline != row and values:
+        if baseline is not None and values:
             others = _values({seed: self._read(column_cells(baseline, column, seed)[-1], column) for seed in values})
             delta = statistics.fmean(values[seed] - others[seed] for seed in others) if others else None
         status, reason = _summary(list(readings.values()))
@@ -186,5 +186,5 @@ def _published(reference: ReferenceColumn | None, row: Row, baseline: Row | None
     if reference is None or row.reference is None:
         return None, None
     paper = reference.values.get(row.reference)
-    base = reference.values.get(baseline.reference) if baseline and baseline != row and baseline.reference else None
+    base = reference.values.get(baseline.reference) if baseline and baseline.reference else None
     return paper, paper - base if paper is not None and base is not None else None

@@ -27,6 +27,8 @@ class Row:
     """`timm:NAME`, `torchvision:NAME`, a run folder or a backbone file."""
     reference: str | None = None
     """The row of the references file to compare with."""
+    baseline: str | None = None
+    """Name of the row that it is compared with, its own where with none; None: the table's."""
 
     def __post_init__(self) -> None:
         if (self.pretrain is None) == (self.backbone is None):
@@ -98,14 +100,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows x columns x seeds. The difference of every row to `baseline` is shown, and the references' numbers."""
+    """Rows x columns x seeds. The difference of every row to its baseline is shown, and the references' numbers."""
 
     name: str
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     seeds: tuple[int, ...] = (0,)
     baseline: str | None = None
-    """Name of a row."""
+    """Name of the row that those without a baseline of their own are compared with."""
     references: str | None = None
     """Config path of the published numbers, such as `references/cutmix_paper`."""
     notes: tuple[str, ...] = ()
@@ -123,22 +125,26 @@ class Table:
         if not self.seeds or min(self.seeds) < 0:
             raise EvalError(f"{where}: seeds {self.seeds}, expected at least one and none negative")
         _check_distinct(f"{where}: twice the seed", self.seeds)
-        if self.baseline is not None and self.baseline not in [row.name for row in self.rows]:
-            raise EvalError(f"{where}: no row {self.baseline!r} for baseline; there are {_listed(self.rows)}")
+        names = [None, *(row.name for row in self.rows)]
+        for baseline in (self.baseline, *(row.baseline for row in self.rows)):
+            if baseline not in names:
+                raise EvalError(f"{where}: no row {baseline!r} for baseline; there are {_listed(self.rows)}")
 
-    @property
-    def baseline_row(self) -> Row | None:
-        """The row that the others are compared with."""
-        return next((row for row in self.rows if row.name == self.baseline), None)
+    def baseline_of(self, row: Row) -> Row | None:
+        """The row that this one is compared with; None: with none."""
+        name = row.baseline or self.baseline
+        return next((other for other in self.rows if other.name == name != row.name), None)
 
     def select(self, rows: Sequence[str] = (), columns: Sequence[str] = (), seeds: Sequence[int] = ()) -> "Table":
         """Part of the table, in the table's order; an empty choice keeps all.
 
-        Rows and columns are matched by name or key, whatever the case; seeds replace the table's. A selection without
-        the baseline row has no `baseline`. Raises EvalError for a name that is not there.
+        Rows and columns are matched by name or key, whatever the case; seeds replace the table's. A row whose
+        baseline is not chosen is compared with none. Raises EvalError for a name that is not there.
         """
         chosen = _choose("row", self.rows, rows)
-        baseline = self.baseline if self.baseline in [row.name for row in chosen] else None
+        names = [None, *(row.name for row in chosen)]
+        chosen = tuple(row if row.baseline in names else replace(row, baseline=row.name) for row in chosen)
+        baseline = self.baseline if self.baseline in names else None
         columns_chosen = _choose("column", self.columns, columns)
         seeds = tuple(dict.fromkeys(seeds)) or self.seeds
         return replace(self, rows=chosen, columns=columns_chosen, seeds=seeds, baseline=baseline)

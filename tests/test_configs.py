@@ -164,6 +164,22 @@ def test_what_a_table_names_is_there(stem: str) -> None:
 
 
 @pytest.mark.parametrize("stem", ["cifar100", "cifar10", "ablation", "imagenet"])
+def test_a_row_is_compared_with_its_own_networks_baseline(stem: str) -> None:
+    table = _table(stem)
+    compared = 0
+    for row in table.rows:
+        base = table.baseline_of(row)
+        if base is not None and base.pretrain is not None and row.pretrain is not None:
+            ours, theirs = _pretraining(row.key), _pretraining(base.key)
+            weights = [{**config.kwargs, "shakedrop": 0.0} for config in (ours, theirs)]
+            assert weights[0] == weights[1], row.name
+            names = [config.architecture.rpartition(":")[2] for config in (ours, theirs)]
+            assert names[0] == names[1], row.name
+            compared += 1
+    assert compared >= 4
+
+
+@pytest.mark.parametrize("stem", ["cifar100", "cifar10", "ablation", "imagenet"])
 def test_a_rows_docstring_and_the_references_give_the_same_number(stem: str) -> None:
     table = _table(stem)
     references = load(table.references or "")

@@ -13,7 +13,7 @@ from eval.__main__ import main
 from eval.errors import EvalError
 from eval.load import CONFIGS, load
 from eval.references import ReferenceColumn, References
-from eval.render import View, coloured
+from eval.render import View, below, coloured
 from eval.report import Status, collect
 from eval.table import Column, Row, Table, column_cells
 
@@ -104,6 +104,19 @@ def test_difference_is_over_the_seeds_that_both_have(runs: Path) -> None:
     half = collect(TABLE, runs, PAPER).entries["CutMix", "VOC SSD mAP"]
     assert (half.mean, half.std, half.seeds, half.status) == (59.0, None, 1, Status.PARTIAL)
     assert (half.delta, half.better) == (-1.0, False)  # 59 - 60 of seed 1, not 59 - 55
+
+
+def test_a_row_is_compared_with_its_own_baseline(runs: Path) -> None:
+    light = Row("Light", "pretrain/t_light", reference="CutMix", baseline="Light")
+    mixed = Row("Light CutMix", "pretrain/t_light_cutmix", reference="Baseline", baseline="Light")
+    write(runs, light, TOP1, 0, 40.0)
+    write(runs, mixed, TOP1, 0, 37.0)
+    report = collect(Table("t", (BASE, CUTMIX, light, mixed), (TOP1,), (0, 1), "Baseline"), runs, PAPER)
+    deltas = {name: entry.delta for (name, _), entry in report.entries.items()}
+    assert deltas == {"Baseline": None, "CutMix": -2.0, "Light": None, "Light CutMix": -3.0}
+    assert report.entries["Light CutMix", TOP1.name].paper_delta == pytest.approx(23.68 - 21.40)
+    told = below(View(report, report.table.select(["CutMix", "Light CutMix"]).rows, (TOP1,), ("make",)))
+    assert "In brackets: difference to the row's own baseline (Baseline, Light). ±:" in told
 
 
 def test_absent_numbers(runs: Path) -> None:

@@ -60,6 +60,16 @@ def test_select_by_name_or_key() -> None:
     assert table().select() == table()
 
 
+def test_a_row_may_have_a_baseline_of_its_own() -> None:
+    light = Row("Light", "pretrain/light_baseline", baseline="Light")
+    mixed = Row("Light CutMix", "pretrain/light_cutmix", baseline="Light")
+    whole = table(rows=(BASE, CUTMIX, light, mixed))
+    compared = [whole.baseline_of(row) for row in whole.rows]
+    assert [base and base.name for base in compared] == [None, "Baseline", None, "Light"]
+    part = whole.select(rows=["Baseline", "Light CutMix"])
+    assert part.baseline_of(part.rows[1]) is None, "its baseline is not chosen; another network's is none of it"
+
+
 def test_a_name_with_a_comma_survives_a_list_with_commas() -> None:
     columns = (Column("CUB Loc (top-1, .15)", CUB.steps, "top1_loc"), *table().columns)
     words = ["cub loc (top-1", " .15)", "CUB200 Loc"]
@@ -84,6 +94,7 @@ def test_select_lists_what_there_is() -> None:
         ({"columns": (TOP1, TOP1)}, "two columns"),
         ({"columns": ()}, "no columns"),
         ({"baseline": "baselin"}, "no row 'baselin' for baseline; there are 'Baseline'"),
+        ({"rows": (BASE, Row("Light", "pretrain/light", baseline="Ligth"))}, "no row 'Ligth' for baseline"),
         ({"seeds": ()}, "at least one"),
         ({"seeds": (0, 0)}, "twice the seed 0"),
         ({"seeds": (-1,)}, "negative"),
