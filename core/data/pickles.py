@@ -2,7 +2,8 @@
 
 A pickle is a program: unpickled as usual, a file from a stranger can start anything. Here it may make plain containers,
 numbers and text, and arrays of uint8; whatever else it asks for is refused by name. Not even numpy's own unpickling
-runs: stand-ins take what an array's pickle says, check it, and make the array from its bytes.
+runs: stand-ins take what an array's pickle says, check it, and make the array from its bytes. A file that is made to
+bring the process down, by much memory or tuples nested deeply, can do that and no more.
 """
 
 import pickle

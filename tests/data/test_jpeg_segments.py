@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.images import Jpeg, picture
+from core.data.prepare.encoding import keep
+from core.data.shard import starts
 from core.jpeg import segments
 from core.jpeg.crop import decode, decode_crop
 from core.jpeg.header import parse
@@ -56,6 +59,49 @@ def test_segments_of_pillows_files(options: dict[str, Any]) -> None:
     result = resegmented(data)
     assert np.array_equal(decode(result), decode(data))
     assert_crops_equal(result, 20)
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def _without_jfif(data: bytes) -> bytes:
+    return data[:2] + data[4 + int.from_bytes(data[4:6], "big") :]
+
+
+_PLAIN = saved(photograph(75, 101), subsampling=2)
+_MARKED = saved(photograph(75, 101), restart_marker_blocks=3)
+_ODD = {
+    "Adobe, RGB": _PLAIN[:2] + _segment(0xEE, b"Adobe\0\x64\0\0\0\0\0") + _PLAIN[2:],
+    "Adobe, YCbCr": _PLAIN[:2] + _segment(0xEE, b"Adobe\0\x64\0\0\0\0\1") + _PLAIN[2:],
+    "neither JFIF nor Adobe": _without_jfif(_PLAIN),
+    "a thumbnail": _PLAIN[:2] + _segment(0xE1, b"Exif\0\0" + _MARKED) + _PLAIN[2:],
+    "fill bytes before a marker": _PLAIN[:2] + b"\xff\xff\xff" + _PLAIN[2:],
+    "fill bytes before a restart": _MARKED.replace(b"\xff\xd1", b"\xff\xff\xd1", 1),
+    "fill bytes before the end": _PLAIN[:-2] + b"\xff\xff\xff\xd9",
+    "zeros before the end": _PLAIN[:-2] + bytes(3) + b"\xff\xd9",
+    "the number of lines after the scan": _PLAIN[:-2] + _segment(0xDC, b"\0\x4b") + b"\xff\xd9",
+    "something after the end": _PLAIN + b"\xff\xd0 and more \xff\xd9",
+    "two images in a file": _PLAIN + _MARKED,
+    "extended sequential": _PLAIN.replace(b"\xff\xc0", b"\xff\xc1", 1),
+    "4:1:1": encoded(photograph(75, 101), "411"),
+    "progressive": saved(photograph(75, 101), progressive=True),
+    "a restart that is missing": _MARKED.replace(b"\xff\xd1", b"", 1),
+}
+
+
+@pytest.mark.parametrize("data", _ODD.values(), ids=_ODD)
+def test_odd_files_keep_pillows_pixels_plain_and_packed(data: bytes) -> None:
+    """Marked, or kept as they are: whatever was done, a box's pixels are those of Pillow's decode of the file."""
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    kept = keep(data, "x", None)
+    lengths = np.frombuffer(kept.lengths, "<u2")
+    header = parse(kept.image)
+    stored = Jpeg(kept.image, "x", header, starts(lengths)) if header and len(lengths) else picture(kept.image, "x")
+    for top, left, height, width in boxes(75, 101, 15):
+        wanted = expected[top : top + height, left : left + width]
+        assert np.array_equal(picture(data, "x").crop(top, left, height, width), wanted)
+        assert np.array_equal(stored.crop(top, left, height, width), wanted)
 
 
 def test_a_flat_image_needs_codes_that_its_own_tables_lack() -> None:
