@@ -198,6 +198,9 @@ def test_another_packing_in_the_folder_is_refused(
     assert contents(out) == before
     assert main(command(root, tmp_path / "x", "--quality", "80")) == 2
     assert "--quality goes with --short-side" in capsys.readouterr().err
+    for option in ("--jobs", "--shard-mib"):
+        assert main(command(root, tmp_path / "x", option, "0")) == 2
+        assert "must be 1 or more" in capsys.readouterr().err
 
 
 def test_a_broken_image_is_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

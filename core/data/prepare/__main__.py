@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     try:
+        if min(args.jobs, args.shard_mib) < 1:
+            raise UserError(f"--jobs and --shard-mib must be 1 or more, got {args.jobs} and {args.shard_mib}")
         data, root = _data(args.data, args.data_root)
         splits = args.splits.split(",") if args.splits else list(data.official)
         preparation = _preparation(args.short_side, args.quality)
