@@ -102,21 +102,35 @@ def _tune(device: torch.device) -> None:
 def network(config: Pretrain, spec: backbone.Spec) -> nn.Module:
     """The network to train, with the weights that the seed gives; channels-last.
 
-    `training_kwargs` are for the training alone, so the plain network of the header must have the same tensors.
-    UserError: it has not, which is told now and not after the last epoch.
+    UserError: the network without `training_kwargs` is another one, which is told now and not after the last epoch.
     """
     torch.manual_seed(derive(config.seed, "weights"))
     model = backbone.build(dataclasses.replace(spec, kwargs={**spec.kwargs, **config.training_kwargs}))
     if config.training_kwargs:
         with torch.random.fork_rng(devices=[]):
-            plain = backbone.build(spec)
-        own, bare = ({name: x.shape for name, x in net.state_dict().items()} for net in (model, plain))
-        if changed := sorted(name for name in {*own, *bare} if own.get(name) != bare.get(name)):
-            raise UserError(
-                f"training_kwargs {config.training_kwargs}: expected the tensors of {spec.architecture} with "
-                f"{spec.kwargs}; {len(changed)} differ ({', '.join(changed[:3])}). Put these arguments into kwargs"
-            )
+            _refuse_what_does_not_travel(config, spec, model)
     return model.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _refuse_what_does_not_travel(config: Pretrain, spec: backbone.Spec, model: nn.Module) -> None:
+    """The header's plain network must have the tensors of the trained one, and say the same of an image in a test."""
+    plain = backbone.build(spec)
+    told = f"training_kwargs {config.training_kwargs}: expected the"
+    own, bare = ({name: x.shape for name, x in net.state_dict().items()} for net in (model, plain))
+    if changed := sorted(name for name in {*own, *bare} if own.get(name) != bare.get(name)):
+        raise UserError(
+            f"{told} tensors of {spec.architecture} with {spec.kwargs}; {len(changed)} differ "
+            f"({', '.join(changed[:3])}). Put these arguments into kwargs"
+        )
+    plain.load_state_dict(model.state_dict())
+    image = torch.randn(1, 3, config.image_size, config.image_size)
+    if not torch.allclose(model.eval()(image), plain.eval()(image), rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise UserError(
+            f"{told} logits of {spec.architecture} with {spec.kwargs} in a test, since that is what a transfer gets; "
+            "they differ. Put these arguments into kwargs"
+        )
+    model.train()
 
 
 def summarize(config: Pretrain, fitted: Fitted, predictions: dict[str, Any], model: nn.Module) -> Outcome:

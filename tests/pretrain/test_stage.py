@@ -314,6 +314,13 @@ def test_what_regularises_the_training_alone_does_not_travel(root: Path) -> None
     wider = tiny(training_kwargs={"channels": [8, 8, 16, 24]})
     with pytest.raises(UserError, match=r"training_kwargs \{'channels': \[8, 8, 16, 24\]\}: expected the tensors"):
         trainer_of(root, wider, "wider")
+    shaken = tiny(
+        architecture="core.networks.pyramidnet:PyramidNet",
+        kwargs={"depth": 11, "alpha": 6.0},
+        training_kwargs={"shakedrop": 0.5},  # its factor stays in the test
+    )
+    with pytest.raises(UserError, match=r"expected the logits of .* in a test, .* they differ. Put these arguments"):
+        trainer_of(root, shaken, "shaken")
     assert digest(plain(config, hashed_only=True)) != digest(plain(tiny(), hashed_only=True))
 
 
