@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 # What the stages import anyway: seconds and hundreds of megabytes, once instead of in every child.
-PRELOAD = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors.torch", "tyro", "cv2")
+PRELOAD = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors.torch", "tyro", "cv2", "numba")
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.05  # seconds between looks at the child
 
