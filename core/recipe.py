@@ -199,7 +199,13 @@ class Recipe:
 
     def images(self, samples: int) -> int:
         """Images of the whole training."""
-        return self.total_steps(samples) * min(self.batch_size, samples)
+        return self.images_in(self.total_steps(samples), samples)
+
+    def images_in(self, steps: int, samples: int) -> int:
+        """Images of the first `steps` steps: an epoch's last batch may be a short one."""
+        epochs, rest = divmod(steps, self.steps_per_epoch(samples))
+        whole = min(self.steps_per_epoch(samples) * self.batch_size, samples)
+        return epochs * whole + min(rest * self.batch_size, whole)
 
     def lr(self, step: int, samples: int) -> float:
         """The learning rate at a step (from 0): base x warm-up x schedule."""

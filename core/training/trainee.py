@@ -194,10 +194,10 @@ class Trainee:
         """Say how far the row is; `data_wait` is the share of the time that was spent waiting for batches."""
         if self.fabric.global_rank != 0:
             return
-        batch = min(self.recipe.batch_size, self.samples)
+        done, total = (self.recipe.images_in(steps, self.samples) for steps in (self.step, self.total))
         known = {} if math.isnan(self.shown) else {"loss": self.shown}  # on CUDA some steps pass before the first look
         values: dict[str, Any] = {**known, "data_wait": data_wait, **self.smooth}
-        self.run.progress(done=self.step * batch, total=self.total * batch, phase="train", **values)
+        self.run.progress(done=done, total=total, phase="train", **values)
         if self.step % _LOG_EVERY == 0 or self.step == self.total:
             self.run.log(step=self.step, lr=self._lr, loss=self.shown, **self.numbers)
 

@@ -77,3 +77,10 @@ def test_what_does_not_fit_is_refused(fields: dict[str, Any], samples: int, rank
 )
 def test_what_fits(fields: dict[str, Any], samples: int, ranks: int) -> None:
     Recipe(**{"optimizer": SGD(lr=0.1), "batch_size": 12, "epochs": 1.0, **fields}).check(samples, ranks)
+
+
+@pytest.mark.parametrize(("drop_last", "expected"), [(True, [0, 4, 8, 12, 16, 20]), (False, [0, 4, 8, 10, 14, 18])])
+def test_images_are_counted_where_an_epochs_last_batch_is_short(drop_last: bool, expected: list[int]) -> None:
+    recipe = Recipe(optimizer=SGD(lr=0.1), batch_size=4, epochs=5, drop_last=drop_last)
+    assert [recipe.images_in(steps, samples=10) for steps in range(6)] == expected
+    assert recipe.images(10) == (40 if drop_last else 50)
