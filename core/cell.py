@@ -98,7 +98,7 @@ class Cell(Generic[StageT]):
                 **{key: self.description[key] for key in ("digest", "fingerprint", "upstream")},
                 "config_digest": digest(self.description["config"]),
                 "backbone_sha256": provenance.backbone_sha256(self.backbone),
-                **provenance.environment(job.fabric.device),
+                **provenance.environment(job.fabric.device, job.fabric.world_size),
                 "seconds": round(job.run.seconds, 3),
                 "more": outcome.more,
             }

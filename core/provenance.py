@@ -69,15 +69,19 @@ def data_used(needs: Sequence[Need], root: Path) -> list[dict[str, Any]]:
     ]
 
 
-def environment(device: Any) -> dict[str, Any]:
-    """Commit, versions and device of this process, as result.json holds them."""
+def environment(device: Any, processes: int = 1) -> dict[str, Any]:
+    """Commit, versions, device and number of processes, as result.json holds them.
+
+    Args:
+        device: this process's. processes: those that shared the cell, a device each.
+    """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {"commit": commit(), "versions": versions, "device": _device(device)}
+    return {"commit": commit(), "versions": versions, "device": _device(device), "processes": processes}
 
 
 @lru_cache

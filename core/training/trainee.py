@@ -256,8 +256,8 @@ class Trainee:
             tensors = {"model": weights, "optimizer": self.optimizer.state_dict()}
             scaler = self.fabric.strategy.precision.state_dict()  # 16-mixed scales the loss; others: {}
             more = {"precision": scaler, "average": self.average.tensors if self.average is not None else {}}
-            log = {"digest": self.run.digest, "log_size": self.run.log_size}
-            checkpoint.save(self.run.folder, {**state, **tensors, **more, **log})
+            about = {"digest": self.run.digest, "log_size": self.run.log_size, "processes": self.fabric.world_size}
+            checkpoint.save(self.run.folder, {**state, **tensors, **more, **about})
         self.saved_step = self.step
 
     def resume(self) -> None:
@@ -273,6 +273,7 @@ class Trainee:
             self.run.keep_log(state["log_size"] if state else 0)
         if state is None:
             return
+        self._tell_other_processes(state)
         try:
             self.row.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -289,6 +290,17 @@ class Trainee:
             setattr(self, name, state[name])
         self.saved_step = self.step
         _log.info("%s: goes on from step %d of %d", self.run.folder, self.step, self.total)
+
+    def _tell_other_processes(self, state: dict[str, Any]) -> None:
+        """A run may go on with another number of processes, but not to the same numbers."""
+        before, now = state.get("processes"), self.fabric.world_size  # None: of before the number was saved
+        if before not in (None, now) and self.fabric.global_rank == 0:
+            _log.warning(
+                "%s: its checkpoint was written with processes=%d, this is processes=%d: the run goes on, but to other "
+                "numbers than with the same number throughout. Batch norm without sync_batchnorm sees each process's "
+                "images alone, and sums are rounded otherwise",
+                *(self.run.folder, before, now),
+            )
 
     def _refuse_others(self, state: dict[str, Any]) -> None:
         where = f"{self.run.folder}: its checkpoint"

@@ -1,5 +1,6 @@
 """Checkpoints: the last two, compared with their checksums, of this config and network; a full disk, flipped bits."""
 
+import logging
 import random
 import resource
 import signal
@@ -84,6 +85,20 @@ def test_a_run_whose_checkpoints_are_all_broken_is_not_begun_anew(tmp_path: Path
     with pytest.raises(UserError, match=r"previous.pt cannot be read.*no other to go on from. --force starts the run"):
         fit(tmp_path / "run", network())
     assert (tmp_path / "run" / checkpoint.LATEST).read_bytes() == b"PK"
+
+
+@pytest.mark.parametrize(("before", "warned"), [(1, False), (4, True), (None, False)])
+def test_a_run_that_goes_on_with_other_processes_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, before: int | None, warned: bool
+) -> None:
+    fit(tmp_path / "run", network(), replace(RECIPE, epochs=None, steps=2))
+    state: dict[str, Any] | None = checkpoint.load(tmp_path / "run")
+    assert state is not None
+    assert state.pop("processes") == 1
+    checkpoint.save(tmp_path / "run", state if before is None else {**state, "processes": before})
+    with caplog.at_level(logging.WARNING):
+        fit(tmp_path / "run", network())
+    assert ("written with processes=4, this is processes=1" in caplog.text) == warned
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_two_processes_find_what_one_does(done: Done) -> None:
     results = [json.loads((folder / "result.json").read_text()) for folder in (one, two)]
     assert results[0]["digest"] == results[1]["digest"]
     assert results[0]["metrics"] == results[1]["metrics"]
+    assert [found["processes"] for found in results] == [1, 2]
     for line, other in zip(epochs(one), epochs(two), strict=True):
         assert other == {name: pytest.approx(value, abs=1e-5) for name, value in line.items()}
     logits = [np.load(folder / "logits.npy").astype(np.float32) for folder in (one, two)]
