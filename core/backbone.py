@@ -26,6 +26,7 @@ from core.resnet import layer4_to_stride1
 
 _log = logging.getLogger(__name__)
 _KEY = "backbone"
+_LENGTH = 8  # bytes of a safetensors file that hold its header's length, and what the header is a multiple of
 _ROOMS = ("core", "pretrain", "transfer")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -84,7 +85,20 @@ def save(path: Path, model: nn.Module, spec: Spec) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     header = {_KEY: json.dumps(dataclasses.asdict(spec)), "format": "pt"}
     # As bytes: the file's own writer says neither which error of the disk it met nor, always, that it met one.
-    atomic.write_bytes(path, serialize(tensors, metadata=header))
+    atomic.write_bytes(path, _in_order(serialize(tensors, metadata=header)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its header's keys sorted: safetensors writes those of the metadata in an order of chance.
+
+    The format: 8 bytes with the length of a JSON header, little-endian; the header, which spaces fill up to a multiple
+    of 8; the tensors. A header gives each tensor's place, so that the order of its keys means nothing.
+    """
+    start = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    text = json.dumps(json.loads(data[_LENGTH:start]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    header = text.encode()
+    header += b" " * (-len(header) % _LENGTH)
+    return b"".join((len(header).to_bytes(_LENGTH, "little"), header, memoryview(data)[start:]))
 
 
 def load(source: str | Path, *, layer4_stride1: bool = False) -> Backbone:
