@@ -7,12 +7,14 @@ Source of the format: PKWARE's APPNOTE 6.3.10, sections 4.3.7 (local header), 4.
 4.3.16 (its end, and that of zip64) and 4.5.3 (zip64's sizes).
 """
 
+import gzip
 import os
 import struct
 import tarfile
 import weakref
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -195,15 +197,48 @@ def check_name(name: str, archive: Path) -> None:
         raise DataError(f"{archive}: refused, its member {name!r} would leave the folder it is unpacked to")
 
 
-def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
-    """The members of a .tar or .tar.gz that are wanted, in one pass that stops when all are found. Nothing is written.
+TAR_DAMAGE = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading from `open_tar` raises where the archive is damaged; `damaged_tar` says so to a user."""
+
+
+@contextmanager
+def open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    """A .tar or .tar.gz, whose members are to be read in turn; where that went well, the rest of the file is read too.
+
+    gzip keeps its checksum (CRC-32) at its end, so that only who reads on to there learns that a bit has flipped.
+    tarfile's own stream of a .tar.gz passes the checksum over.
 
     Raises:
-        DataError: the archive is cut off or broken, lacks a member, or has one that would leave its folder.
+        DataError: compressed otherwise (.tar.bz2, .tar.xz). OSError: it cannot be read. `TAR_DAMAGE`: it is damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith((b"BZh", b"\xfd7zXZ\0")):
+        raise DataError(f"{path}: compressed by bzip2 or xz; expected .tar or .tar.gz: compress it anew, with gzip")
+    with gzip.open(path) if start.startswith(b"\x1f\x8b") else path.open("rb") as content:
+        with tarfile.open(fileobj=content, mode="r|") as archive:
+            yield archive
+        while content.read(1 << 20):
+            pass
+
+
+def damaged_tar(path: Path, error: Exception) -> DataError:
+    """What a user is told of an archive whose reading raised one of `TAR_DAMAGE`."""
+    return DataError(
+        f"{path}: not a .tar.gz archive, or cut off or damaged ({error}). Remove it and get it again "
+        "(docs/data.md: download)"
+    )
+
+
+def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
+    """The members of a .tar or .tar.gz that are wanted, in one pass to its end. Nothing is written.
+
+    Raises:
+        DataError: the archive is cut off or damaged, lacks a member, or has one that would leave its folder.
     """
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with open_tar(path) as archive:
             for entry in archive:
                 check_name(entry.name, path)
                 if entry.name not in wanted:
@@ -213,10 +248,10 @@ def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
                 file = archive.extractfile(entry)
                 assert file is not None
                 found[entry.name] = file.read()
-                if len(found) == len(wanted):
-                    break
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: not a .tar.gz archive, or cut off ({error})") from error
+    except TAR_DAMAGE as error:
+        raise damaged_tar(path, error) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if missing := sorted(set(wanted) - found.keys()):
         raise DataError(f"{path}: has no member {', '.join(missing)}; it is cut off, or another archive")
     return found

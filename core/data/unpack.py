@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from core.data.archives import check_name, open_zip
+from core.data.archives import TAR_DAMAGE, check_name, damaged_tar, open_tar, open_zip
 from core.data.records import DataError
 
 _LIMIT = 4 << 30  # bytes unpacked: many times the largest of these sets, less than an archive that is made as a trap
@@ -29,7 +27,7 @@ def unpack(archive: Path, folder: str) -> Path:
 
     Raises:
         DataError: a member would be written elsewhere, is neither file nor folder, or all of them are larger than
-            4 GiB; the archive is cut off or broken; the folder is there already.
+            4 GiB; the archive is cut off or damaged; the folder is there already.
     """
     target = archive.parent / folder
     if target.exists():
@@ -57,8 +55,8 @@ def unpack(archive: Path, folder: str) -> Path:
         os.rename(part, target)  # noqa: PTH104  # refuses a target with content, as Path.replace does not everywhere
     except FileExistsError as error:
         raise DataError(f"{archive}: refused, a member is there twice ({error.filename})") from error
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(f"{archive}: not a .tar.gz archive, or cut off ({error})") from error
+    except TAR_DAMAGE as error:
+        raise damaged_tar(archive, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return target
@@ -71,7 +69,7 @@ def _zipped(archive: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def _tarred(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    with tarfile.open(archive, "r|*") as source:
+    with open_tar(archive) as source:
         for entry in source:
             if entry.isdir():
                 check_name(entry.name, archive)

@@ -242,6 +242,42 @@ def test_unpacked_whole_or_not_at_all(tmp_path: Path, kind: str, monkeypatch: py
     assert {path.name for path in tmp_path.iterdir()} == {archive.name, "b.zip", "first"}
 
 
+@pytest.mark.parametrize("at", ["pixel", "checksum", "last byte"])
+def test_a_tar_gz_whose_checksum_is_wrong_is_refused(tmp_path: Path, at: str) -> None:
+    """Stored without compression, so that a flipped bit is a wrong pixel that no structure betrays: gzip's CRC does."""
+    archive, content = tmp_path / "a.tar.gz", random.Random(1).randbytes(50_000)
+    with tarfile.open(archive, "w:gz", compresslevel=0) as tar:
+        entry = tarfile.TarInfo("set/a")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    assert archives.read_tar(archive, ["set/a"]) == {"set/a": content}
+    data = bytearray(archive.read_bytes())
+    if at == "pixel":
+        data[data.index(content[20_000:20_020])] ^= 1
+    elif at == "checksum":
+        data[-8] ^= 1
+    else:
+        del data[-1]
+    archive.write_bytes(data)
+    told = f"{re.escape(str(archive))}: .*cut off or damaged .* Remove it and get it again"
+    with pytest.raises(DataError, match=told):
+        archives.read_tar(archive, ["set/a"])
+    with pytest.raises(DataError, match=told):
+        unpack(archive, "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+@pytest.mark.parametrize("kind", ["bz2", "xz"])
+def test_other_compressions_of_a_tar_are_refused(tmp_path: Path, kind: str) -> None:
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, f"w:{kind}") as tar:  # type: ignore[call-overload]  # a mode that is put together
+        tar.addfile(tarfile.TarInfo("set/a"), io.BytesIO())
+    with pytest.raises(DataError, match=r"compressed by bzip2 or xz; expected .tar or .tar.gz"):
+        archives.read_tar(archive, ["set/a"])
+    with pytest.raises(DataError, match=r"compressed by bzip2 or xz; expected .tar or .tar.gz"):
+        unpack(archive, "set")
+
+
 class Server(http.server.BaseHTTPRequestHandler):
     """Serves `content`; `drop`: bytes after which the connection ends; `ranges`: whether parts may be asked for."""
 
