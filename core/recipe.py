@@ -139,9 +139,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(f"recipe: expected either epochs or steps; epochs={self.epochs}, steps={self.steps}")
-        if self.batch_size < 1 or self.optimizer.lr <= 0 or (self.epochs or self.steps or 0) <= 0:
-            raise ValueError("recipe: expected a batch size, a learning rate and a length above 0")
+            none = self.epochs is None
+            remedy = "give one" if none else "set the other to None (--recipe.epochs None, or --recipe.steps None)"
+            raise ValueError(
+                f"recipe: expected either epochs or steps; epochs={self.epochs}, steps={self.steps}: {remedy}"
+            )
+        above = {"epochs": self.epochs, "steps": self.steps, "batch_size": self.batch_size}
+        for name, value in {**above, "optimizer.lr": self.optimizer.lr}.items():
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"recipe: expected {name} above 0; it is {value}")
         if self.accumulate < 1 or self.batch_size % self.accumulate:
             raise ValueError(
                 f"recipe: expected a batch size that is a multiple of accumulate; batch_size={self.batch_size}, "

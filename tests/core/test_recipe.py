@@ -84,3 +84,21 @@ def test_images_are_counted_where_an_epochs_last_batch_is_short(drop_last: bool,
     recipe = Recipe(optimizer=SGD(lr=0.1), batch_size=4, epochs=5, drop_last=drop_last)
     assert [recipe.images_in(steps, samples=10) for steps in range(6)] == expected
     assert recipe.images(10) == (40 if drop_last else 50)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": 0}, "expected epochs above 0; it is 0"),
+        ({"epochs": None, "steps": -1}, "expected steps above 0; it is -1"),
+        ({"batch_size": 0}, "expected batch_size above 0; it is 0"),
+        ({"optimizer": SGD(lr=-1.0)}, "expected optimizer.lr above 0; it is -1.0"),
+        ({"optimizer": SGD(lr=float("nan"))}, "expected optimizer.lr above 0; it is nan"),
+        ({"steps": 2}, r"epochs=3, steps=2: set the other to None \(--recipe.epochs None"),
+        ({"epochs": None}, "epochs=None, steps=None: give one"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_value(fields: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"optimizer": SGD(lr=0.1), "batch_size": 4, "epochs": 3, **fields}
+    with pytest.raises(ValueError, match=message):
+        Recipe(**given)
