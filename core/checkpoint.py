@@ -61,22 +61,20 @@ def load(folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: there are some, and none can be read: to start anew is the user's choice.
     """
-    broken = ""
-    for name in (LATEST, PREVIOUS):
-        path = folder / name
-        if not path.is_file():
-            continue
+    broken: list[str] = []
+    for path in [folder / name for name in (LATEST, PREVIOUS) if (folder / name).is_file()]:
         try:
             _verify(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-            broken = f"{path} cannot be read and is passed over: {error}"
-            _log.warning("%s", broken)
+            broken.append(f"{path} cannot be read and is passed over: {error}")
             continue
         assert isinstance(state, dict)
+        for line in broken:
+            _log.warning("%s; the run goes on from %s and repeats the steps since", line, path.name)
         return state
     if broken:
-        raise UserError(f"{broken}; there is no other to go on from. --force starts the run anew")
+        raise UserError(f"{'; '.join(broken)}; there is no other to go on from. --force starts the run anew")
     return None
 
 

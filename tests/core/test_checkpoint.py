@@ -67,6 +67,7 @@ def test_no_flipped_bit_passes_into_the_weights(tmp_path: Path, caplog: pytest.L
     assert fell_back > 50
     assert unseen > 30
     assert "cannot be read and is passed over: the checksum of its record" in caplog.text
+    assert "the run goes on from checkpoint.previous.pt and repeats the steps since" in caplog.text
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -1, -100])
