@@ -32,9 +32,11 @@ class Lock:
         """Take the lock; the folder is made when absent.
 
         Raises:
-            UserError: another process has it (the message names the folder and that process), or this one has.
+            UserError: another process has it (the message names the folder and that process), or this one has; or
+                there can be no such folder.
+            OSError: the disk is full, or may not be written to.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         self._path = folder / NAME
         _refuse_ours(self._path)
         handle = _locked(self._path)
@@ -52,6 +54,15 @@ class Lock:
         if self._close.alive:
             self._path.unlink(missing_ok=True)
             self._close()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+        why = f"{above} is a file" if above.is_file() else f"no folder can be made in {above}"
+        raise UserError(f"{folder}: expected a folder for the run, or a place to make it; {why}") from error
 
 
 def _inode(stat: os.stat_result) -> tuple[int, int]:

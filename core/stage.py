@@ -46,6 +46,12 @@ class Stage(ABC):
     tensorboard: bool = unhashed(False)
     """Write metrics.jsonl's numbers for TensorBoard too, into the run's folder."""
 
+    def __post_init__(self) -> None:
+        """Check the fields; a stage that checks its own calls this too."""
+        for name in ("workers", "checkpoint_every", "log_every"):
+            if not getattr(self, name) >= 0:  # NaN too
+                raise UserError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
         """The data sets and splits that a cell of this config reads."""

@@ -62,6 +62,7 @@ class Pretrain(Stage):
 
     def __post_init__(self) -> None:
         """Check the fields."""
+        super().__post_init__()
         if self.validate_every < 1 or not 1 <= self.image_size <= self.resize:
             raise UserError(
                 f"expected validate_every >= 1 and 1 <= image_size <= resize, got validate_every "
@@ -69,8 +70,12 @@ class Pretrain(Stage):
             )
         if not 0.0 <= self.label_smoothing < 1.0:
             raise UserError(f"label_smoothing: expected a share in [0, 1), got {self.label_smoothing}")
-        if not all(value > 0.0 for value in self.std):
-            raise UserError(f"std: expected standard deviations above 0, got {self.std}")
+        if not all(0.0 <= value <= 1.0 for value in self.mean):
+            raise UserError(f"mean: expected means of RGB in 0..1, got {self.mean}{_eight_bits(self.mean)}")
+        if not all(0.0 < value <= 1.0 for value in self.std):
+            raise UserError(
+                f"std: expected standard deviations of RGB in 0..1, above 0, got {self.std}{_eight_bits(self.std)}"
+            )
         if self.preparation is not None and self.packed is None:
             raise UserError(
                 "preparation: expected packed too, the folder of the shards that hold images made smaller; "
@@ -91,3 +96,10 @@ class Pretrain(Stage):
         train, val = (count(need) for need in self.needs())
         epochs = max(1, round(self.recipe.total_steps(train) / self.recipe.steps_per_epoch(train)))
         return self.recipe.images(train) + -(-epochs // self.validate_every) * val
+
+
+def _eight_bits(values: tuple[float, ...]) -> str:
+    """The remedy where the values are of pixels in 0..255."""
+    if not (max(values) > 1.0 and min(values) >= 0.0):
+        return ""
+    return f"; those of pixels in 0..255 are {', '.join(f'{value / 255:.4g}' for value in values)} here"

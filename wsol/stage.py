@@ -44,6 +44,7 @@ class Localize(Stage):
 
     def __post_init__(self) -> None:
         """Check the fields."""
+        super().__post_init__()
         if not 0.0 < self.threshold < 1.0 or self.batch_size < 1:
             raise UserError(f"expected 0 < threshold < 1 and batch_size >= 1, got {self.threshold}, {self.batch_size}")
 

@@ -93,6 +93,36 @@ def test_torchruns_other_processes_are_refused(
     assert run("pretrain/cutmix") == 0
 
 
+@pytest.mark.parametrize("field", ["workers", "checkpoint-every", "log-every"])
+def test_a_number_below_0_is_refused(here: Path, capsys: pytest.CaptureFixture[str], field: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("pretrain/cutmix", f"--{field}", "-3")
+    assert stopped.value.code == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert f"{field.replace('-', '_')}: expected 0 or more, got -3" in said
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--runs", "--run"])
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("notes.txt", "notes.txt is a file"),
+        ("notes.txt/below/it", "notes.txt is a file"),
+        ("/proc/nope/run", "no folder can be made in /proc"),
+    ],
+)
+def test_a_place_where_no_folder_can_be_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], option: str, place: str, message: str
+) -> None:
+    (here / "notes.txt").write_text("mine")
+    assert run("pretrain/cutmix", option, place) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {place}")
+    assert message in said
+    assert (here / "notes.txt").read_text() == "mine"
+
+
 def test_a_lone_dash_that_torchrun_passes_on_is_no_config(here: Path) -> None:
     assert Command("pretrain", Named, execute).main(["--", "configs/pretrain/cutmix.py", "--alpha", "0.5"]) == 0
 

@@ -182,6 +182,13 @@ def test_takes_no_backbone(root: Path) -> None:
         ({"label_smoothing": 1.0}, "label_smoothing: expected a share"),
         ({"label_smoothing": -0.1}, "label_smoothing: expected a share"),
         ({"std": (0.2, 0.0, 0.2)}, "std: expected"),
+        (
+            {"mean": (125.0, 123.0, 114.0)},
+            r"mean: expected .* 0..1, got .*; those of pixels in 0..255 are 0.4902, 0.4824, 0.4471",
+        ),
+        ({"mean": (-0.1, 0.5, 0.5)}, r"mean: expected .* 0..1, got \(-0.1, 0.5, 0.5\)$"),
+        ({"std": (58.4, 57.1, 57.4)}, "std: expected .* are 0.229, 0.2239, 0.2251 here"),
+        ({"workers": -1}, "workers: expected 0 or more, got -1"),
     ],
 )
 def test_impossible_fields_are_refused(bad: dict[str, Any], told: str) -> None:
