@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -164,6 +165,46 @@ def test_a_shard_of_other_images_is_made_anew(root: Path, tmp_path: Path) -> Non
     made.shard(0).write_bytes(before[made.shard(other).name])
     _pack_all(made)
     assert contents(made.folder) == before
+
+
+@pytest.mark.parametrize("damage", ["cut short", "too long", "empty"])
+def test_a_shard_of_another_size_is_made_anew(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    out = tmp_path / "out"
+    arguments = command(root, out, "--splits", "train", "--jobs", "1")
+    assert main(arguments) == 0
+    before, shard = contents(out), out / "train-00000.shard"
+    shard.write_bytes({"cut short": before[shard.name][:-100], "too long": before[shard.name] + b"x"}.get(damage, b""))
+    capsys.readouterr()
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "packed already" not in said
+    assert "train: 40 of 40 images to pack" in said
+    assert f"{shard}: damaged, or not of the images that are planned: it is made anew" in said
+    assert contents(out) == before
+
+
+def test_what_verify_says_of_a_flipped_bit_mends_it(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shard of the right size is left alone until it is removed: the message must say that."""
+    out = tmp_path / "out"
+    arguments = command(root, out, "--splits", "train", "--jobs", "1")
+    assert main(arguments) == 0
+    before, shard = contents(out), out / "train-00000.shard"
+    data = bytearray(before[shard.name])
+    data[100] ^= 1
+    shard.write_bytes(data)
+    assert main(arguments) == 0
+    assert "packed already" in capsys.readouterr().out
+    assert main([*arguments, "--verify"]) == 2
+    assert re.search(
+        f"{re.escape(str(shard))}: its checksum is wrong.*Remove this file and run", capsys.readouterr().err
+    )
+    shard.unlink()
+    assert main(arguments) == 0
+    assert contents(out) == before
 
 
 def test_two_packers_are_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,9 @@ def _fields(preparation: Preparation | None) -> str:
 def _pack(plan: Plan, root: Path, jobs: int) -> None:
     classes = plan.data.classes(root)
     if not plans.begin(plan):
-        _log.info("%s: packed already in %s", plan.split, plan.folder)
+        _log.info(
+            "%s: packed already in %s, all shards of the right size (--verify reads them)", plan.split, plan.folder
+        )
         return
     _estimate(plan, jobs)
     progress = _Progress(plan.split, len(plan.records))
@@ -151,7 +153,7 @@ def _estimate(plan: Plan, jobs: int) -> None:
         kept = keep(data, where, plan.preparation)
         seconds += time.perf_counter() - start
         before, after = before + len(data), after + len(kept.image) + len(kept.lengths)
-    missing = [number for number in range(len(plan.ends)) if not plan.shard(number).is_file()]
+    missing = [number for number in range(len(plan.ends)) if not packing.is_whole(plan, number)]
     left = [i for number in missing for i in plan.range(number)]
     at_work = max(1, min(jobs, len(missing)))
     total = sum(plan.sizes[i] for i in left)

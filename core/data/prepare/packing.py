@@ -1,8 +1,9 @@
-"""Write a plan's shards, by several processes; those that are there already are left alone.
+"""Write a plan's shards, by several processes; those that are there, whole, are left alone.
 
 A shard takes its name when it is whole, so that a kill at any moment costs the shards under way, no more.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -22,6 +23,8 @@ from core.data.prepare.encoding import keep
 from core.data.prepare.plan import Plan
 from core.data.records import Box, DataError
 from core.data.shard import Entry, Shard, ShardWriter
+
+_log = logging.getLogger(__name__)
 
 
 class Work(NamedTuple):
@@ -59,7 +62,7 @@ def write(work: Work) -> None:
 
 
 def run(plan: Plan, jobs: int, done: Callable[[int, int], None]) -> None:
-    """Write the shards that are missing.
+    """Write the shards that are missing, cut short, or of other images.
 
     Args:
         plan: the plan. jobs: processes.
@@ -71,6 +74,9 @@ def run(plan: Plan, jobs: int, done: Callable[[int, int], None]) -> None:
     for leftover in plan.folder.glob(f".{plan.split}-*{atomic.SUFFIX}"):
         leftover.unlink(missing_ok=True)
     missing = [number for number in range(len(plan.ends)) if not is_whole(plan, number)]
+    for number in missing:
+        if plan.shard(number).exists():
+            _log.warning("%s: damaged, or not of the images that are planned: it is made anew", plan.shard(number))
     for number in _written(plan, missing, jobs):
         images = plan.range(number)
         done(len(images), sum(plan.sizes[images.start : images.stop]))
@@ -118,7 +124,13 @@ def _end_with(parent: int) -> None:
 def is_whole(plan: Plan, number: int) -> bool:
     """Whether a shard is there, whole, with the images that are planned."""
     path = plan.shard(number)
-    return path.is_file() and Shard(path).index()["ids"] == [plan.records[i].id for i in plan.range(number)]
+    if not path.is_file():
+        return False
+    try:
+        ids = Shard(path).index()["ids"]
+    except DataError:  # cut short, or damaged where its index is
+        return False
+    return bool(ids == [plan.records[i].id for i in plan.range(number)])
 
 
 def shards(plan: Plan) -> list[dict[str, Any]]:

@@ -74,6 +74,8 @@ def make(
 def begin(plan: Plan) -> bool:
     """Write the plan, or find the one of a packing that was broken off. False: the split is packed already.
 
+    For the latter all its shards must be there with the manifest's sizes. Their bytes are not read.
+
     Raises:
         DataError: the folder holds another data set, preparation or state of the split.
     """
@@ -85,7 +87,7 @@ def begin(plan: Plan) -> bool:
         if (done := content["splits"].get(plan.split)) is not None:
             keys = ("fingerprint", "images")
             _compare(manifest, {key: done[key] for key in keys}, {key: plan.identity()[key] for key in keys})
-            if all((plan.folder / shard["file"]).is_file() for shard in done["shards"]):
+            if all(_has_size(plan.folder / shard["file"], shard["bytes"]) for shard in done["shards"]):
                 return False
             ends = list(accumulate(shard["images"] for shard in done["shards"]))
             _compare(manifest, {"ends": ends}, {"ends": list(plan.ends)})
@@ -115,6 +117,10 @@ def finish(plan: Plan, shards: Sequence[dict[str, Any]], classes: Sequence[str])
     }
     atomic.write_json(manifest, content)
     _path(plan).unlink(missing_ok=True)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _path(plan: Plan) -> Path:

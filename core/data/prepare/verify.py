@@ -9,7 +9,7 @@ import numpy as np
 from core.data.images import open_picture, read_rgb
 from core.data.packed import MANIFEST, Packed, read_manifest
 from core.data.records import DataError, ImageRecord
-from core.data.shard import Shard
+from core.data.shard import REMEDY, Shard
 
 
 def verify(packed: Packed, root: Path, split: str, say: Callable[[int, int], None]) -> bool:
@@ -28,7 +28,7 @@ def verify(packed: Packed, root: Path, split: str, say: Callable[[int, int], Non
     for line in read_manifest(packed.folder / MANIFEST)["splits"][split]["shards"]:
         shard = Shard(packed.folder / line["file"])
         if not shard.checksum() == shard.footer()[3] == line["crc32"]:
-            raise DataError(f"{shard.path}: its checksum is wrong: it is damaged, or of another packing; pack it again")
+            raise DataError(f"{shard.path}: its checksum is wrong: it is damaged, or of another packing. {REMEDY}")
     lossless = packed.preparation is None and packed.of.missing(root, split) is None
     originals = packed.of.records(root, split) if lossless else None
     if originals is not None and [_known(r) for r in originals] != [_known(r) for r in records]:
