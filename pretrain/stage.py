@@ -54,7 +54,7 @@ class Pretrain(Stage):
     """Folder of shards made by `python -m core.data.prepare`, to be read instead of the data set's own files."""
     preparation: Preparation | None = None
     """How the images of `packed` were made smaller; None: their pixels are the original ones. Shards that were made
-    otherwise are refused."""
+    otherwise are refused, and so is a run without shards."""
     cache_images: bool = unhashed(False)
     """Decode every image once and keep it in memory as uint8."""
     save_logits: bool = unhashed(True)
@@ -76,15 +76,20 @@ class Pretrain(Stage):
             raise UserError(
                 f"std: expected standard deviations of RGB in 0..1, above 0, got {self.std}{_eight_bits(self.std)}"
             )
-        if self.preparation is not None and self.packed is None:
-            raise UserError(
-                "preparation: expected packed too, the folder of the shards that hold images made smaller; "
-                "`python -m core.data.prepare` makes them"
-            )
 
     @property
     def source(self) -> DataSet[ImageRecord]:
-        """Where the images are read: the data set's own files, or shards of them."""
+        """Where the images are read: the data set's own files, or shards of them.
+
+        UserError: a preparation without shards. It is said here, when a run begins, since a config may name the
+        preparation and leave it to the command line where the shards are.
+        """
+        if self.preparation is not None and self.packed is None:
+            raise UserError(
+                "preparation: expected packed too (--packed FOLDER), the shards of images made smaller, short side "
+                f"{self.preparation.short_side} and quality {self.preparation.quality}: python -m core.data.prepare "
+                "makes them"
+            )
         return self.data if self.packed is None else Packed(self.data, self.packed, self.preparation)
 
     def needs(self) -> tuple[Need, ...]:

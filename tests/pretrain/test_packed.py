@@ -68,8 +68,27 @@ def test_shards_that_were_made_otherwise_are_refused(root: Path) -> None:
         config = tiny(packed=root / folder, preparation=preparation)
         with pytest.raises(DataError, match="of another data set or preparation"):
             fingerprint(replace(config, data_root=root))
-    with pytest.raises(UserError, match="preparation: expected packed too"):
-        tiny(preparation=Preparation())
+
+
+def test_a_config_that_names_the_preparation_takes_the_folder_from_the_command(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What `prepare` says at its end, word for word; the run is that of a config that names both."""
+    text = CONFIG.replace("mixing=CutMix()", "mixing=CutMix(), preparation=Preparation(24, 80)")
+    path = layouts.write(root / "small.py", "from core.data.packed import Preparation\n" + text)
+    args = [str(path), "--data-root", str(root), "--run", str(root / "run")]
+    assert main(args) == 2
+    assert "preparation: expected packed too (--packed FOLDER)" in capfd.readouterr().err
+    assert not (root / "run/result.json").exists()
+    assert main([*args, "--packed", str(root / "small")]) == 0
+    both = text.replace("80)", f"80), packed=Path({str(root / 'small')!r})")
+    assert both != text
+    layouts.write(path, "from pathlib import Path\nfrom core.data.packed import Preparation\n" + both)
+    capfd.readouterr()
+    assert main(args) == 0
+    assert "done already" in capfd.readouterr().out
+    with pytest.raises(UserError, match="short side 24 and quality 80"):
+        tiny(preparation=Preparation(24, 80)).needs()
 
 
 def test_the_command_reads_shards_and_knows_the_run_that_files_made(
