@@ -9,6 +9,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 CONFIGS = CHECKOUT / "configs"
 T = TypeVar("T")
 _UNHASHED = "unhashed"
+_LISTED, _NEAREST = 12, 5  # names of configs that a message lists: all of so many, or so many of more
 
 
 def unhashed(default: Any) -> Any:
@@ -56,7 +58,7 @@ def find(path: Path | str) -> Path:
     """The config file that a path or a name relative to configs/ means.
 
     Raises:
-        UserError: there is none; the message lists the configs of that folder.
+        UserError: there is none; the message lists the configs of that folder, of many the nearest names.
     """
     given = Path(path)
     candidates = [given, CONFIGS / given, given.with_name(given.name + ".py"), CONFIGS / f"{given}.py"]
@@ -66,7 +68,10 @@ def find(path: Path | str) -> Path:
     parents = ((CONFIGS / given).parent, given.parent)  # the rooms of code have the same names as those of configs
     folder = next((parent for parent in parents if parent.is_dir()), CONFIGS)
     there = sorted(f.relative_to(folder).with_suffix("").as_posix() for f in folder.rglob("*.py") if f.name[0] != "_")
-    raise UserError(f"no config {path}; in {folder} there are: {', '.join(there) or 'none'}")
+    if len(there) <= _LISTED:
+        raise UserError(f"no config {path}; in {folder} there are: {', '.join(there) or 'none'}")
+    near = sorted(there, key=lambda name: SequenceMatcher(None, given.stem, Path(name).name).ratio(), reverse=True)
+    raise UserError(f"no config {path}; the nearest of {len(there)} in {folder}: {', '.join(near[:_NEAREST])}")
 
 
 def override(config: T, args: Sequence[str], prog: str | None = None) -> T:

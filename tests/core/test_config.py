@@ -92,6 +92,16 @@ def test_a_config_that_is_not_there_lists_what_is(tmp_path: Path) -> None:
         find(tmp_path / "two")
 
 
+def test_of_many_configs_the_nearest_are_named() -> None:
+    with pytest.raises(UserError, match=r"no config cifar100_pyramidnet200_cutmix; the nearest of \d+ in ") as error:
+        find("cifar100_pyramidnet200_cutmix")
+    where, _, names = str(error.value).rpartition(": ")
+    assert where.endswith("/configs")
+    assert names.split(", ")[0] == "pretrain/cifar100_pyramidnet200_cutmix"
+    assert len(names.split(", ")) == 5
+    find(names.split(", ")[0])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("x = 1", r"expected a variable `config`.*'x'"), ("1 / 0", "ZeroDivisionError"), ("config = (", "SyntaxError")],
