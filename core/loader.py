@@ -4,6 +4,7 @@ A training has one stream of batches, `train_stream`: its processes live as long
 of epochs. It can begin at any step, so that a run that goes on sees what it would have seen.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,7 @@ from core.errors import UserError
 from core.seeding import derive
 from core.slots import Sent, Slots
 
+_log = logging.getLogger(__name__)
 _AHEAD = 2  # batches that each worker has ready or under way
 _HELD = 4  # batches that their consumer holds at most: at the step, on the way to the device, being pinned, received
 
@@ -110,6 +112,8 @@ def train_stream(
     Raises:
         UserError: what a sample raised, wherever it was made; or a worker died.
     """
+    if rank == 0:
+        _tell_of_many(workers)
     asked = _steps(len(samples), seed, batch_size, steps_per_epoch, first, last, rank, ranks)
     return _made(samples, collate, asked, seed, -(-batch_size // ranks), workers)
 
@@ -246,6 +250,13 @@ class _Batches(Dataset[Any]):
         return self.samples.sample(index)
 
 
+class _Loader(DataLoader[Any]):
+    """torch's, without its warning of many workers at every loader: `train_stream` tells of them, once."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Say nothing."""
+
+
 def _steps(
     samples: int, seed: int, batch_size: int, steps_per_epoch: int, first: int, last: int, rank: int, ranks: int
 ) -> Iterator[_Asked]:
@@ -267,7 +278,7 @@ def _made(
     workers: int,
 ) -> Iterator[Any]:
     slots = _slots(samples, batch_size, workers)
-    loader: DataLoader[Any] = DataLoader(
+    loader = _Loader(
         _Batches(samples, collate, seed, slots),
         sampler=asked if slots is None else _placed(asked, slots, max(workers, 1)),
         batch_size=None,
@@ -280,6 +291,13 @@ def _made(
         generator=torch.Generator(),  # else the loader draws from torch's global one
     )
     return _received(loader, slots)
+
+
+def _tell_of_many(workers: int) -> None:
+    """A warning where a training has more workers than there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers > cores:
+        _log.warning("workers=%d on %d CPU cores: more workers than cores seldom load faster", workers, cores)
 
 
 def _start_method() -> str:

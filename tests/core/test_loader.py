@@ -73,7 +73,6 @@ def test_each_epoch_is_the_samples_in_an_order_of_its_own() -> None:
     assert len(pixels) == sum(len(batch.pixels) for batch in batches), "a sample looks the same in two epochs"
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch's advice on a machine of 2 cores
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_change_no_bit_and_live_across_epochs(workers: int) -> None:
     batches = list(stream(workers=workers))  # all held at once: no memory may be used twice
@@ -169,6 +168,19 @@ def test_workers_leave_torchs_generator_alone() -> None:
     list(stream(workers=1, last=2))
     list(ordered_batches(Noise(), collate, seed=0, batch_size=4, workers=1))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_more_workers_than_cores_are_told_of_in_one_line(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    for workers, told in ((1, 0), (2, 1)):
+        caplog.clear()
+        assert len(list(stream(workers=workers, last=2))) == 2
+        assert [record.getMessage() for record in caplog.records] == [
+            "workers=2 on 1 CPU cores: more workers than cores seldom load faster"
+        ] * told
+    assert not [warning for warning in recwarn if "worker" in str(warning.message)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

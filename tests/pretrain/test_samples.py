@@ -43,7 +43,6 @@ def _stream(samples: TrainSamples, workers: int = 0, first: int = 0, rank: int =
     )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch's advice on a machine of 2 cores
 @pytest.mark.parametrize("augmentation", [RandomResizedCrop(jitter=0.4, lighting=0.1), RandomResizedCrop()])
 def test_workers_resume_and_ranks_change_no_bit(
     records: tuple[ImageRecord, ...], augmentation: RandomResizedCrop
