@@ -47,6 +47,8 @@ class Command(Generic[StageT]):
     """Refuses configs, by name, that cannot be run side by side, with a UserError."""
     several_processes: bool = False
     """Whether torchrun may start it: then `execute` runs in every process, and the first alone writes."""
+    takes_backbone: bool = True
+    """Whether its cells start from a backbone; else --backbone is refused, and not offered."""
     prog: str = ""
     """The command's name in messages; empty: `python -m <stage>`."""
     errors: type[Exception] = UserError
@@ -84,7 +86,7 @@ class Command(Generic[StageT]):
             return 1
 
     def _main(self, argv: list[str]) -> int:
-        parser = _parser(self.name, several=self.together is not None)
+        parser = _parser(self.name, several=self.together is not None, backbone=self.takes_backbone)
         argv = argv[1:] if argv[:1] == ["--"] else argv  # torchrun's end of its own options, which it may pass on
         if not argv or argv[0] in ("-h", "--help"):
             print(parser.format_help())  # noqa: T201
@@ -102,6 +104,8 @@ class Command(Generic[StageT]):
         return self._run(jobs)
 
     def _cells(self, options: argparse.Namespace, rest: list[str]) -> list[Cell[StageT]]:
+        if options.backbone is not None and not self.takes_backbone:
+            raise UserError(f"`{self.name}` starts from random weights and takes no --backbone")
         cells: list[Cell[StageT]] = []
         seen: dict[tuple[str, str], Any] = {}
         for name in options.configs:
@@ -212,7 +216,7 @@ def _seed(seed: int) -> None:
     torch.manual_seed(derive(seed, "weights"))
 
 
-def _parser(prog: str, *, several: bool) -> argparse.ArgumentParser:
+def _parser(prog: str, *, several: bool, backbone: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} CONFIG{' [CONFIG ...]' if several else ''} [options] [--field.of.the.config VALUE ...]",
@@ -229,7 +233,9 @@ def _parser(prog: str, *, several: bool) -> argparse.ArgumentParser:
     )
     parser.add_argument("--run", type=Path, help="the run's folder (default: from the config's name)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
-    parser.add_argument("--backbone", help="a run folder, a .safetensors file, timm:NAME or torchvision:NAME")
-    parser.add_argument("--row", help="the row's name in tables (default: from the backbone, or from --run)")
+    source = "a run folder, a .safetensors file, timm:NAME or torchvision:NAME"
+    parser.add_argument("--backbone", help=source if backbone else argparse.SUPPRESS)
+    where = "from the backbone, or from --run" if backbone else "from --run, or the config's name"
+    parser.add_argument("--row", help=f"the row's name in tables (default: {where})")
     parser.add_argument("--force", action="store_true", help="replace what is in the run's folder")
     return parser

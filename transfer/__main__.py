@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Sequence
 
-from core.command import Command
-from eval.errors import EvalError
-from transfer.stage import Transfer, execute
+from core.interrupt import while_importing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    with while_importing():
+        from core.command import Command
+        from eval.errors import EvalError
+        from transfer.stage import Transfer, execute
+
     return Command("transfer", Transfer, execute, errors=EvalError).main(argv)
 
 

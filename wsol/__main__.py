@@ -6,48 +6,56 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from core.interrupt import while_importing
+
 
 def _run(argv: Sequence[str]) -> int:
     """Run one localization cell: score maps, boxes, accuracies."""
-    from core.command import Command
-    from eval.errors import EvalError
-    from wsol.run import execute
-    from wsol.stage import Localize
+    with while_importing():
+        from core.command import Command
+        from eval.errors import EvalError
+        from wsol.run import execute
+        from wsol.stage import Localize
 
     return Command("wsol", Localize, execute, prog="python -m wsol run", errors=EvalError).main(argv)
 
 
 def _evaluate(argv: Sequence[str]) -> int:
     """Say how well score maps of any model localize; no torch."""
-    from wsol.evaluate.command import main as evaluate
+    with while_importing():
+        from wsol.evaluate.command import main as evaluate
 
     return evaluate(argv)
 
 
 def _extract(argv: Sequence[str]) -> int:
     """Write a backbone's score maps in shards, for `evaluate`."""
-    from wsol.extract import main as extract
+    with while_importing():
+        from wsol.extract import main as extract
 
     return extract(argv)
 
 
 def _figure(argv: Sequence[str]) -> int:
     """Draw the CAMs of two classes on mixed images, two rows for each model."""
-    from wsol.figure import main as figure
+    with while_importing():
+        from wsol.figure import main as figure
 
     return figure(argv)
 
 
 def _import_metadata(argv: Sequence[str]) -> int:
     """Turn ILSVRC, CUB, VOC or COCO annotations into metadata for `evaluate`."""
-    from wsol.metadata.command import import_main
+    with while_importing():
+        from wsol.metadata.command import import_main
 
     return import_main(argv)
 
 
 def _validate_metadata(argv: Sequence[str]) -> int:
     """Name every bad line of a metadata folder."""
-    from wsol.metadata.command import validate_main
+    with while_importing():
+        from wsol.metadata.command import validate_main
 
     return validate_main(argv)
 

@@ -123,6 +123,16 @@ def test_a_place_where_no_folder_can_be_is_refused(
     assert (here / "notes.txt").read_text() == "mine"
 
 
+def test_a_backbone_is_offered_where_one_is_taken(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for takes in (True, False):
+        command = Command("pretrain", Named, execute, takes_backbone=takes)
+        assert command.main(["--help"]) == 0
+        assert ("--backbone" in capsys.readouterr().out) is takes
+        assert command.main(["configs/pretrain/cutmix.py", "--backbone", "timm:resnet10t"]) == (0 if takes else 2)
+        assert ("takes no --backbone" in capsys.readouterr().err) is not takes
+    assert not Path("runs/pretrain/cutmix/seed0").exists()
+
+
 def test_a_lone_dash_that_torchrun_passes_on_is_no_config(here: Path) -> None:
     assert Command("pretrain", Named, execute).main(["--", "configs/pretrain/cutmix.py", "--alpha", "0.5"]) == 0
 

@@ -1,0 +1,33 @@
+"""Ctrl-C while a command's modules are imported, which takes seconds: one line instead of a traceback."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+STOPPED = 128 + signal.SIGINT
+"""The exit code of what Ctrl-C stopped: 130."""
+
+
+@contextlib.contextmanager
+def while_importing() -> Iterator[None]:
+    """SIGINT ends the process at once with one line and the code 130; nothing has begun that could be lost.
+
+    A KeyboardInterrupt would not do: an extension's import turns it into an ImportError, or swallows it. Where SIGINT
+    is ignored (a script's background job), or is another's already, it stays so.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"stopped before the work began\n")  # not print: its buffer may be in use just now
+    os._exit(STOPPED)
