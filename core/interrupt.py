@@ -1,13 +1,32 @@
-"""Ctrl-C while a command's modules are imported, which takes seconds: one line instead of a traceback."""
+"""How a command ends: Ctrl-C, while its modules are imported too, and what a user can mend are a line, no traceback."""
 
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from core.errors import UserError
 
 STOPPED = 128 + signal.SIGINT
 """The exit code of what Ctrl-C stopped: 130."""
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do a small command's work, which goes on where it was stopped.
+
+    Returns the exit code: 0 done, 2 something the user can mend, 130 stopped; the last two with a line on stderr.
+    """
+    try:
+        work()
+    except (UserError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on\n")
+        return STOPPED
+    return 0
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from core.data.published import md5_of
 from core.data.records import DataError
 from core.data.tiny_imagenet import TinyImageNet
 from core.data.unpack import unpack
+from core.interrupt import exit_code
 
 _log = logging.getLogger(__name__)
 _SETS = {
@@ -117,23 +118,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="only say whether what is there is what was published")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    return exit_code(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
     published = _SETS[args.data]
-    try:
-        if args.check:
-            for line in published.check(args.data_root):
-                _log.info("%s", line)
-            return 0
-        path = args.data_root / published.archive
-        fetch(args.url or published.url, path, published.md5)
-        if args.unpack:
-            _log.info("%s: unpacked", unpack(path, published.folder))
-    except (DataError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on\n")
-        return 130
-    return 0
+    if args.check:
+        for line in published.check(args.data_root):
+            _log.info("%s", line)
+        return
+    path = args.data_root / published.archive
+    fetch(args.url or published.url, path, published.md5)
+    if args.unpack:
+        _log.info("%s: unpacked", unpack(path, published.folder))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from core.data.prepare.plan import Plan
 from core.data.prepare.verify import verify
 from core.data.records import DataSet, ImageRecord
 from core.errors import UserError
+from core.interrupt import exit_code
 from core.lock import Lock
 
 _log = logging.getLogger(__name__)
@@ -36,31 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; exit code 2 with a message where something is wrong that a user can mend."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    return exit_code(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    if min(args.jobs, args.shard_mib) < 1:
+        raise UserError(f"--jobs and --shard-mib must be 1 or more, got {args.jobs} and {args.shard_mib}")
+    data, root = _data(args.data, args.data_root)
+    splits = args.splits.split(",") if args.splits else list(data.official)
+    preparation = _preparation(args.short_side, args.quality)
+    if args.verify:
+        packed = Packed(data, args.out, preparation)
+        for split in splits:
+            _verify(packed, root, split)
+        return
+    lock = Lock(args.out)
     try:
-        if min(args.jobs, args.shard_mib) < 1:
-            raise UserError(f"--jobs and --shard-mib must be 1 or more, got {args.jobs} and {args.shard_mib}")
-        data, root = _data(args.data, args.data_root)
-        splits = args.splits.split(",") if args.splits else list(data.official)
-        preparation = _preparation(args.short_side, args.quality)
-        if args.verify:
-            packed = Packed(data, args.out, preparation)
-            for split in splits:
-                _verify(packed, root, split)
-            return 0
-        lock = Lock(args.out)
-        try:
-            for split in splits:
-                _pack(plans.make(data, root, split, preparation, args.out, args.shard_mib << 20), root, args.jobs)
-        finally:
-            lock.release()
-        _log.info("To train on it: --packed %s%s", args.out, _fields(preparation))
-    except (UserError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on\n")
-        return 130
-    return 0
+        for split in splits:
+            _pack(plans.make(data, root, split, preparation, args.out, args.shard_mib << 20), root, args.jobs)
+    finally:
+        lock.release()
+    _log.info("To train on it: --packed %s%s", args.out, _fields(preparation))
 
 
 def _parser() -> argparse.ArgumentParser:
