@@ -8,7 +8,7 @@ Expected: docs/real_mini.md. 300 images show that the way works, not what a meth
 from core.data.voc import VOC
 from core.recipe import AdamW, Cosine, Recipe
 from transfer.stage import Transfer
-from transfer.tasks.detection_data import Fit
+from transfer.tasks.detection.data import Fit
 from transfer.tasks.faster_rcnn import FPN, FasterRCNN
 
 config = Transfer(

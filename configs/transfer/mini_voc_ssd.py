@@ -9,7 +9,7 @@ Expected: docs/real_mini.md. 300 images show that the way works, not what a meth
 from core.data.voc import VOC
 from core.recipe import AdamW, Cosine, Recipe
 from transfer.stage import Transfer
-from transfer.tasks.detection_data import SSDAugmentation
+from transfer.tasks.detection.augmentation import SSDAugmentation
 from transfer.tasks.ssd import SSD
 
 config = Transfer(

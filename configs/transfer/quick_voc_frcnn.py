@@ -9,7 +9,7 @@ from core.data.synthetic import World
 from core.data.voc import VOC
 from core.recipe import AdamW, Cosine, Recipe
 from transfer.stage import Transfer
-from transfer.tasks.detection_data import Fit
+from transfer.tasks.detection.data import Fit
 from transfer.tasks.faster_rcnn import FPN, FasterRCNN
 
 config = Transfer(

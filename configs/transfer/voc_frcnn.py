@@ -14,7 +14,7 @@ Expected mAP (11-point, IoU > .5): baseline 75.6, Mixup 73.9, Cutout 75.0 (75.1 
 
 from core.recipe import SGD, Recipe, Steps
 from transfer.stage import Transfer
-from transfer.tasks.detection_data import Fit
+from transfer.tasks.detection.data import Fit
 from transfer.tasks.faster_rcnn import C4, FasterRCNN
 
 config = Transfer(

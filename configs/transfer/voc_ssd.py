@@ -9,7 +9,7 @@ stages are read (layer3, layer4 and three extra blocks here, which give the orig
 Arithmetic: 5,011 + 11,540 = 16,551 images; 120,000 x 32 = 3.84 M images = 232 epochs.
 Command: `python -m transfer configs/transfer/voc_ssd.py --backbone RUN --data-root FOLDER`
 Expected mAP (11-point, IoU > .5): baseline 76.7, Mixup 76.6, Cutout 76.8, CutMix 77.6. Their evaluator took boxes
-without the inclusive pixel (no + 1); ours follows detectron2 (`eval/detection.py`).
+without the inclusive pixel (no + 1); ours follows detectron2 (`eval/detection`).
 """
 
 from core.recipe import SGD, Recipe, Steps

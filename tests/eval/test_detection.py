@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.detection import Detections, Rule, average_precision, voc_ap
+from eval.detection.detections import Detections
+from eval.detection.voc import Rule, average_precision, voc_ap
 from eval.errors import EvalError
 
 Box = tuple[float, float, float, float]

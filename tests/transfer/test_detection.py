@@ -13,10 +13,14 @@ from torch import Tensor, nn
 from core.data.voc import VOC
 from core.errors import UserError
 from core.resnet import trunk
-from eval.detection import Detections, voc_ap
+from eval.detection.detections import Detections
+from eval.detection.voc import voc_ap
 from tests.transfer.detection_cases import backbone, scenes, write_voc
-from transfer.tasks.detection import Detection, FrozenNorm, Normalizer, coco_results, freeze
-from transfer.tasks.detection_data import Batch, Fit, Scenes, collate
+from transfer.tasks.detection.data import Batch, Fit, Scenes, collate
+from transfer.tasks.detection.freezing import FrozenNorm, freeze
+from transfer.tasks.detection.normalizer import Normalizer
+from transfer.tasks.detection.results import coco_results
+from transfer.tasks.detection.task import Detection
 from transfer.tasks.faster_rcnn import C4, FPN, FasterRCNN
 from transfer.tasks.ssd import SSD
 

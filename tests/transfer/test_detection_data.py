@@ -5,7 +5,8 @@ import torch
 
 from core.data.records import DataError, SceneRecord
 from tests.transfer.detection_cases import scenes
-from transfer.tasks.detection_data import Fit, Scenes, Square, SSDAugmentation, collate, flip
+from transfer.tasks.detection.augmentation import SSDAugmentation
+from transfer.tasks.detection.data import Fit, Scenes, Square, collate, flip
 
 
 def test_sizes_of_the_two_protocols() -> None:

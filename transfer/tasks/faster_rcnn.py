@@ -19,8 +19,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from core.backbone import Backbone
 from core.resnet import Trunk
-from transfer.tasks.detection import Detection
-from transfer.tasks.detection_data import Fit, Scenes, flip
+from transfer.tasks.detection.data import Fit, Scenes, flip
+from transfer.tasks.detection.task import Detection
 
 RATIOS = (0.5, 1.0, 2.0)  # of anchors, height to width
 

@@ -18,8 +18,9 @@ from torchvision.models.detection.ssd import SSD as TorchvisionSSD
 
 from core.backbone import Backbone
 from core.resnet import Trunk
-from transfer.tasks.detection import Detection
-from transfer.tasks.detection_data import Scenes, Square, SSDAugmentation
+from transfer.tasks.detection.augmentation import SSDAugmentation
+from transfer.tasks.detection.data import Scenes, Square
+from transfer.tasks.detection.task import Detection
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the detection tasks share: VOC as data, frozen parts, predictions as a COCO results list, VOC07's mAP.
 
 A detector here is a torchvision model on the stages of any ResNet (`core.resnet.Trunk`). It takes uint8 images and
-normalises them by the backbone's own mean and standard deviation; resizing is the samples' work (`detection_data`).
+normalises them by the backbone's own mean and standard deviation; resizing is the samples' work (`data`).
 """
 
 import logging
@@ -13,19 +13,20 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.image_list import ImageList
 
 from core.backbone import Backbone
 from core.config import unhashed
-from core.data.records import Need
+from core.data.records import DataSet, Need, SceneRecord
 from core.data.voc import VOC
 from core.errors import UserError
-from core.images import normalize
 from core.resnet import Trunk, trunk
-from core.stage import Metric, Outcome
-from eval.detection import Detections, voc_ap
+from core.stage import Outcome
 from transfer.task import Task
-from transfer.tasks.detection_data import Batch, Example, Scenes, Size, collate
+from transfer.tasks.detection.data import Batch, Example, Scenes, Size, collate
+from transfer.tasks.detection.freezing import FrozenNorm, freeze
+from transfer.tasks.detection.normalizer import Normalizer
+from transfer.tasks.detection.results import coco_results
+from transfer.tasks.detection.scoring import Scoring, VocScoring
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +38,10 @@ class Detection(Task):
     divisor: ClassVar[int] = 1
     """Batches are padded to a multiple of this (pixels)."""
 
-    data: VOC = field(default_factory=VOC)
+    data: DataSet[SceneRecord] = field(default_factory=VOC)
     """Data set; its splits "train" and "test" are used."""
+    scoring: Scoring = field(default_factory=VocScoring)
+    """How the detections are scored; the first metric is the headline."""
     keep_difficult: bool = False
     """Whether objects marked difficult are learned from. They never count in the test, as in VOC's rules."""
     freeze_at: int = 2
@@ -139,109 +142,5 @@ class Detection(Task):
         return [detection for image in predictions for detection in image]
 
     def score(self, saved: Any, root: Path) -> Outcome:
-        """VOC07's numbers on the saved results list, in percent.
-
-        map: 11-point AP at IoU .5, the headline; map_area: the same by the area under the curve (VOC10 and later);
-        ap, ap75: 11-point means over the ten IoUs .5 to .95, and at .75. Beside them the headline of every class.
-        """
-        found = Detections.from_coco(saved)
-        scenes, classes = self.data.records(root, "test"), self.data.classes(root)
-        points, area = (voc_ap(found, scenes, classes, rule) for rule in ("11 points", "area"))
-        numbers = {"map": points.ap50, "map_area": area.ap50, "ap": points.ap, "ap75": points.ap75}
-        more = {"ap50_per_class": points.ap50_per_class, "without_ground_truth": list(points.without_ground_truth)}
-        return Outcome(
-            {name: Metric(value, "%", True) for name, value in numbers.items()}, {**more, "boxes": len(saved)}
-        )
-
-
-class Normalizer(nn.Module):
-    """Stands where torchvision's detectors resize and normalise: takes uint8 images at their final size.
-
-    torchvision's own transform would enlarge small images to a short side of 800 unless told otherwise. Images are
-    padded with zeros after normalisation, to the largest of the batch rounded up to a multiple of `divisor`.
-    """
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float], divisor: int):
-        super().__init__()
-        self.mean, self.std, self.divisor = tuple(mean), tuple(std), divisor
-
-    def forward(self, images: Sequence[Tensor], targets: Any = None) -> tuple[Any, Any]:
-        """Images [3, H, W] uint8 to one torchvision ImageList [N, 3, H', W'] float; targets as they came."""
-        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        height, width = (max(side) for side in zip(*sizes, strict=True))
-        up = [-(-side // self.divisor) * self.divisor for side in (height, width)]
-        if set(sizes) == {(up[0], up[1])}:
-            return ImageList(normalize(torch.stack(list(images)), self.mean, self.std), sizes), targets
-        batch = torch.zeros(len(images), 3, *up, device=images[0].device)
-        for slot, image in zip(batch, images, strict=True):
-            slot[:, : image.shape[-2], : image.shape[-1]] = normalize(image, self.mean, self.std)
-        return ImageList(batch, sizes), targets
-
-    def postprocess(self, result: Any, image_shapes: Any, original_image_sizes: Any) -> Any:
-        """Boxes stay in the input's pixels; `coco_results` maps them to the file's."""
-        return result
-
-
-class FrozenNorm(nn.Module):
-    """A BatchNorm layer (or timm's BatchNorm with activation) that stays in evaluation mode under `model.train()`."""
-
-    def __init__(self, norm: nn.Module):
-        super().__init__()
-        self.norm = norm.requires_grad_(False)
-        super().train(False)
-
-    def train(self, mode: bool = True) -> "FrozenNorm":
-        """Nothing: the statistics remain those of pretraining."""
-        return self
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The norm with its running statistics."""
-        out: Tensor = self.norm(x)
-        return out
-
-
-def freeze(body: Trunk, parts: int, *, norms: bool) -> None:
-    """Fix the first `parts` of stem, layer1, ..., layer4: their parameters, and the statistics of their norms.
-
-    Args:
-        body: changed in place.
-        parts: 0 to 5.
-        norms: freeze the norms of the other parts as well.
-    """
-    for i, part in enumerate((body.stem, body.layer1, body.layer2, body.layer3, body.layer4)):
-        if i < parts:
-            part.requires_grad_(False)
-        if i < parts or norms:
-            _freeze_norms(part)
-
-
-def _freeze_norms(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.modules.batchnorm._BatchNorm):
-            setattr(module, name, FrozenNorm(child))
-        elif not isinstance(child, FrozenNorm):
-            _freeze_norms(child)
-
-
-def coco_results(
-    boxes: Tensor, scores: Tensor, labels: Tensor, seen: tuple[int, int], id: str, size: tuple[int, int]
-) -> list[dict[str, Any]]:
-    """Detections of one image as entries of a COCO results list.
-
-    Args:
-        boxes: [D, 4] x0, y0, x1, y1 in the network's input. scores: [D]. labels: [D], 1-based.
-        seen: width and height of the input without padding.
-        id: the image's name. size: width and height of its file.
-
-    Returns:
-        image_id, category_id (0-based class), bbox (x, y, width, height in the file's pixels, to .01), score (to 1e-5).
-    """
-    scale = torch.tensor([size[0] / seen[0], size[1] / seen[1]]).repeat(2)
-    limit = torch.tensor([float(size[0]), float(size[1])]).repeat(2)
-    boxes = torch.minimum((boxes.float().cpu() * scale).clamp(min=0), limit)
-    boxes = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
-    rows = zip(labels.tolist(), boxes.tolist(), scores.tolist(), strict=True)
-    return [
-        {"image_id": id, "category_id": label - 1, "bbox": [round(v, 2) for v in box], "score": round(score, 5)}
-        for label, box, score in rows
-    ]
+        """What `scoring` says of the saved results list."""
+        return self.scoring(saved, self.data, root)

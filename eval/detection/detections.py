@@ -1,0 +1,77 @@
+"""Boxes that a detector found, as arrays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from eval.errors import EvalError
+
+ONE_BASED = np.array([1.0, 1.0, 0.0, 0.0])  # half-open, origin 0 -> both ends inside, origin 1
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Boxes found in any number of images, in any order."""
+
+    image_ids: Sequence[str]
+    labels: np.ndarray
+    """[D] classes, from 0."""
+    scores: np.ndarray
+    """[D], any finite numbers."""
+    boxes: np.ndarray
+    """[D, 4] half-open x0, y0, x1, y1 in pixels, origin 0."""
+
+    def __post_init__(self) -> None:
+        count = len(self.image_ids)
+        for name, kind, shape in (
+            ("labels", np.int64, (count,)),
+            ("scores", np.float64, (count,)),
+            ("boxes", np.float64, (count, 4)),
+        ):
+            array = _array(name, getattr(self, name), kind, shape)
+            object.__setattr__(self, name, array)
+        finite = np.isfinite(self.scores) & np.isfinite(self.boxes).all(axis=1)
+        proper = (self.boxes[:, 2:] >= self.boxes[:, :2]).all(axis=1)
+        for good, fault in (
+            (finite, "a score or box that is not finite"),
+            (proper, "a box whose end precedes its start"),
+        ):
+            if not good.all():
+                at = int(np.argmin(good))
+                raise EvalError(f"image {self.image_ids[at]!r}: {fault}: {self.scores[at]}, {self.boxes[at].tolist()}")
+
+    @classmethod
+    def from_coco(cls, results: Iterable[Mapping[str, Any]]) -> "Detections":
+        """From COCO's list of results, boxes x, y, width, height; `category_id` is the class from 0."""
+        found = list(results)
+        try:
+            boxes = np.array([result["bbox"] for result in found], dtype=np.float64).reshape(len(found), 4)
+            boxes[:, 2:] += boxes[:, :2]
+            labels = np.array([result["category_id"] for result in found])
+            scores = np.array([result["score"] for result in found])
+            image_ids = [str(result["image_id"]) for result in found]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvalError(
+                f"detections: expected image_id, category_id, bbox, score in every entry: {error}"
+            ) from None
+        return cls(image_ids, labels, scores, boxes)
+
+    def rounded(self) -> "Detections":
+        """Scores to .001 and 1-based boxes to .1 pixel, as detectron2's evaluator writes them before it reads them."""
+        scores = np.array([float(f"{score:.3f}") for score in self.scores.tolist()])
+        one_based = (self.boxes + ONE_BASED).ravel().tolist()
+        boxes = np.array([float(f"{value:.1f}") for value in one_based]).reshape(-1, 4) - ONE_BASED
+        return Detections(self.image_ids, self.labels, scores, boxes)
+
+
+def _array(name: str, values: ArrayLike, kind: type, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(values) if len(np.atleast_1d(values)) else np.zeros(shape, kind)
+    whole = kind is not np.int64 or np.issubdtype(array.dtype, np.integer)
+    if array.shape != shape or not whole or not np.issubdtype(array.dtype, np.number):
+        raise EvalError(
+            f"detections: {name} are {array.dtype} of shape {array.shape}, expected {kind.__name__} {shape}"
+        )
+    return array.astype(kind)

@@ -1,0 +1,82 @@
+"""Objects to find, as arrays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from eval.errors import EvalError
+
+
+class Scene(Protocol):
+    """One image's ground truth; a record of a detection data set is one."""
+
+    @property
+    def id(self) -> str:
+        """Names the image."""
+
+    @property
+    def boxes(self) -> Sequence[tuple[float, float, float, float]]:
+        """Half-open x0, y0, x1, y1 in pixels, origin 0."""
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """Class of every box, from 0."""
+
+    @property
+    def difficult(self) -> Sequence[bool]:
+        """Whether VOC marks the object as difficult."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """All objects in arrays, sorted by group = label * number of images + position of the image among sorted ids."""
+
+    ids: dict[str, int]
+    labels: np.ndarray  # [G]
+    boxes: np.ndarray  # [G, 4]
+    difficult: np.ndarray  # [G]
+    groups: np.ndarray  # [G]
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self.ids)
+
+    @classmethod
+    def of(cls, scenes: Iterable[Scene], classes: int) -> "Truth":
+        """The objects of all scenes. EvalError: an id twice, a label outside 0..K-1, a box without area."""
+        found = sorted(scenes, key=lambda scene: scene.id)
+        ids = {scene.id: position for position, scene in enumerate(found)}
+        if len(ids) < len(found):
+            twice = next(one.id for one, two in pairwise(found) if one.id == two.id)
+            raise EvalError(f"ground truth: image {twice!r} is there twice")
+        for scene in found:
+            if not len(scene.boxes) == len(scene.labels) == len(scene.difficult):
+                raise EvalError(
+                    f"ground truth of image {scene.id!r}: as many labels and difficult flags as boxes expected"
+                )
+            if not all(0 <= label < classes for label in scene.labels):
+                raise EvalError(
+                    f"ground truth of image {scene.id!r}: labels {scene.labels}, expected 0 to {classes - 1}"
+                )
+            if not all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in scene.boxes):
+                raise EvalError(f"ground truth of image {scene.id!r}: a box without area in {scene.boxes}")
+        images = np.repeat(np.arange(len(found)), [len(scene.boxes) for scene in found])
+        labels = np.array([label for scene in found for label in scene.labels], np.int64)
+        boxes = np.array([box for scene in found for box in scene.boxes], np.float64).reshape(-1, 4)
+        difficult = np.array([flag for scene in found for flag in scene.difficult], bool)
+        groups = labels * len(found) + images
+        order = np.argsort(groups, kind="stable")
+        return cls(ids, labels[order], boxes[order], difficult[order], groups[order])
+
+    def positions(self, image_ids: Sequence[str]) -> np.ndarray:
+        """Position of every id: [D]."""
+        if unknown := sorted(set(image_ids) - self.ids.keys()):
+            shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+            raise EvalError(
+                f"detections in {len(unknown)} images without ground truth: {shown}; there are {self.images}"
+            )
+        return np.array([self.ids[image] for image in image_ids], np.int64)
