@@ -12,6 +12,7 @@ from core.backbone import Backbone, Spec
 from core.data.records import Need
 from core.errors import UserError
 from core.loader import Samples
+from core.recipe import Recipe
 from core.stage import Outcome
 
 
@@ -43,6 +44,15 @@ class Task(ABC):
     def score(self, saved: Any, root: Path) -> Outcome:
         """The metrics, by `eval`, of what `save` returned and predictions.json holds."""
 
+    def check(self, root: Path) -> None:
+        """Refuse data that this task must not be run on, before any work. Default: nothing is refused.
+
+        Called once, before the backbone is loaded, and for saved predictions too; of several processes by the first.
+
+        Raises:
+            UserError: a split is missing, two splits share images, the classes are not those expected.
+        """
+
     def inapplicable(self, backbone: Backbone, root: Path) -> Outcome | None:
         """Metrics without values and the reason ("no head"), where this backbone cannot have this cell."""
         return None
@@ -54,6 +64,26 @@ class Task(ABC):
     def train_data(self, root: Path) -> Samples | None:
         """What to train on; None for a task without training."""
         return None
+
+    def report(
+        self, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int
+    ) -> dict[str, Any]:
+        """What is about to be trained or tested, and a last refusal. Default: nothing is said.
+
+        Called once before the first step, by every process with the same values. `result.json` has it under "report"
+        (JSON values); the first process's log gets a line of each entry.
+
+        Args:
+            model: what `model` returned, on its device. Norms are not synchronised yet: the loop does that.
+            backbone: what `model` was given; its network may be part of `model` by now.
+            recipe: how it is trained; None for a task without training.
+            ranks: processes that share each batch of the recipe.
+            samples: training samples; 0 for a task without training.
+
+        Raises:
+            UserError: the model is not what the task's fields or the backbone's file say.
+        """
+        return {}
 
     def samples(self, images: int) -> int:
         """How many samples `train_data` makes of this many images, for a plan. Default: one of each."""
