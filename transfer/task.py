@@ -44,7 +44,7 @@ class Task(ABC):
     def score(self, saved: Any, root: Path) -> Outcome:
         """The metrics, by `eval`, of what `save` returned and predictions.json holds."""
 
-    def check(self, root: Path) -> None:
+    def check(self, root: Path) -> None:  # noqa: B027 - a default on purpose
         """Refuse data that this task must not be run on, before any work. Default: nothing is refused.
 
         Called once, before the backbone is loaded, and for saved predictions too; of several processes by the first.
