@@ -4,8 +4,12 @@ Source: Everingham et al., IJCV 2010; the development kits of 2007 and 2012. In 
 counted from 1, both inclusive: a box over the whole of a 500 x 375 image is (1, 1, 500, 375), here (0, 0, 500, 375).
 Years after 2010 hold a few corners with decimals ("45.70"), taken as they are. Some tools write VOC files counted
 from 0: xmin below 1 is accepted and becomes 0.
+
+An image's id is six digits in 2007 ("000005") and a year with six digits later ("2008_000002"): a folder of one kind
+under the name of the other is refused. Ids of any other form, of one's own images in VOC's layout, are taken.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +33,7 @@ _PUBLISHED = {
     **{("2007", "train"): 2501, ("2007", "val"): 2510, ("2007", "trainval"): 5011, ("2007", "test"): 4952},
     **{("2012", "train"): 5717, ("2012", "val"): 5823, ("2012", "trainval"): 11540},
 }
+_OF_2007, _OF_LATER_YEARS = re.compile(r"\d{6}"), re.compile(r"20\d\d_\d{6}")
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,63 @@ VOCdevkit/VOC<year>/JPEGImages/<id>.jpg
             base = root / self.folder / f"VOC{year}"
             if year not in jpegs:
                 jpegs[year] = set(file_names(base / "JPEGImages"))
-            listed = base / "ImageSets" / "Main" / f"{images}.txt"
-            ids = {}
-            for where, (name,) in rows(listed, "<image id>"):
-                if name in ids or name in records:
+            ids = _listed(base, year, images)
+            for name, where in ids.items():
+                if name in records:
                     raise DataError(f"{where}: image {name} is in split {split!r} twice")
                 if f"{name}.jpg" not in jpegs[year]:
                     raise DataError(f"{where}: image {name} has no file {base / 'JPEGImages' / name}.jpg")
-                ids[name] = where
-            if not ids:
-                raise DataError(f"{listed}: expected one image id per line, the file is empty")
             for name in sorted(ids):
                 records[name] = _scene(base, name, ids[name])
         return tuple(records.values())
+
+
+def annotations(root: Path, year: str = "2007", image_set: str = "test") -> tuple[SceneRecord, ...]:
+    """The ground truth of one image set, sorted by id, for an evaluator: the images themselves need not be there.
+
+    Args:
+        root: the folder VOCdevkit, the one that holds it, or VOC<year> itself. year: "2007", ... image_set: "test", ...
+
+    Raises:
+        DataError: something is missing or malformed; the message names the file.
+    """
+    base = _year_folder(Path(root), year)
+    listed = base / "ImageSets" / "Main" / f"{image_set}.txt"
+    if not listed.is_file():
+        there = sorted(path.stem for path in listed.parent.glob("*.txt") if "_" not in path.stem)
+        raise DataError(f"{listed}: no such image set. Sets there are: {', '.join(there) or 'none'}")
+    ids = _listed(base, year, image_set)
+    return tuple(_scene(base, name, ids[name]) for name in sorted(ids))
+
+
+def _year_folder(root: Path, year: str) -> Path:
+    places = root / f"VOC{year}", root / "VOCdevkit" / f"VOC{year}", root
+    for base in places:
+        if base.name == f"VOC{year}" and (base / "Annotations").is_dir():
+            return base
+    raise DataError(
+        f"VOC {year}: expected the folders Annotations and ImageSets/Main in VOC{year}, below {root} or "
+        f"{root / 'VOCdevkit'}; there is none"
+    )
+
+
+def _listed(base: Path, year: str, images: str) -> dict[str, str]:
+    """Image id -> "file:line" of an image set, in the file's order."""
+    listed = base / "ImageSets" / "Main" / f"{images}.txt"
+    of_another = _OF_LATER_YEARS if year == "2007" else _OF_2007
+    ids: dict[str, str] = {}
+    for where, (name,) in rows(listed, "<image id>"):
+        if name in ids:
+            raise DataError(f"{where}: image {name} is in image set {images!r} twice")
+        if of_another.fullmatch(name):
+            raise DataError(
+                f"{where}: image {name} is not of VOC{year}: ids of 2007 are six digits (000005), those of later years "
+                f"a year and six digits (2008_000002). Is another year's folder at {base}?"
+            )
+        ids[name] = where
+    if not ids:
+        raise DataError(f"{listed}: expected one image id per line, the file is empty")
+    return ids
 
 
 def _scene(base: Path, name: str, where: str) -> SceneRecord:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.data.records import DataError
-from core.data.voc import VOC, VOC_CLASSES
+from core.data.voc import VOC, VOC_CLASSES, annotations
 from tests.data.layouts import image, voc, voc_object, voc_xml, write
 
 MINI = VOC(train=(("2007", "trainval"),))
@@ -132,7 +132,7 @@ def test_an_id_without_its_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("000001\n000001\n", ":2: image 000001 is in split 'train' twice"),
+        ("000001\n000001\n", ":2: image 000001 is in image set 'trainval' twice"),
         ("000001 -1\n", ":1: expected 1 fields, <image id>; came '000001 -1'"),
         ("\n", ": expected one image id per line, the file is empty"),
         ("000009\n", ":1: image 000009 has no file"),
@@ -160,3 +160,38 @@ def test_an_image_without_objects_is_kept(tmp_path: Path) -> None:
     image(tmp_path / "VOCdevkit" / "VOC2007" / "JPEGImages" / "000001.jpg")
     (record,) = MINI.records(tmp_path, "train")
     assert record.boxes == ()
+
+
+@pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2007"])
+def test_ground_truth_alone_needs_no_images(tmp_path: Path, below: str) -> None:
+    base = voc(tmp_path, {"test": ["000007", "000002"]})
+    records = VOC().records(tmp_path, "test")
+    for path in (base / "JPEGImages").iterdir():
+        path.unlink()
+    (base / "JPEGImages").rmdir()
+    assert annotations(tmp_path / below, "2007", "test") == records
+    assert [record.id for record in records] == ["000002", "000007"]
+
+
+def test_ground_truth_that_is_not_there(tmp_path: Path) -> None:
+    base = voc(tmp_path, {"test": ["000001"], "dog_test": ["000001"]})
+    listed = base / "ImageSets" / "Main" / "val.txt"
+    with pytest.raises(DataError, match=f"^{listed}: no such image set. Sets there are: test$"):
+        annotations(tmp_path, "2007", "val")
+    with pytest.raises(DataError, match="VOC 2012: expected the folders Annotations .* there is none"):
+        annotations(tmp_path, "2012", "test")
+
+
+@pytest.mark.parametrize(("year", "id"), [("2007", "2008_000002"), ("2012", "000005")])
+def test_the_years_mixed_up(tmp_path: Path, year: str, id: str) -> None:
+    base = voc(tmp_path, {"trainval": [id]}, year=year)
+    listed = base / "ImageSets" / "Main" / "trainval.txt"
+    with pytest.raises(DataError, match=f"^{listed}:1: image {id} is not of VOC{year}: ids of 2007 are six digits"):
+        VOC(train=((year, "trainval"),)).records(tmp_path, "train")
+    with pytest.raises(DataError, match="Is another year's folder at"):
+        annotations(tmp_path, year, "trainval")
+
+
+def test_own_images_may_have_other_names(tmp_path: Path) -> None:
+    voc(tmp_path, {"trainval": ["yard-3"]})
+    assert [record.id for record in MINI.records(tmp_path, "train")] == ["yard-3"]
