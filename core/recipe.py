@@ -3,8 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 
@@ -21,8 +21,13 @@ class Schedule(ABC):
 
         Args:
             step: steps taken. total: steps of the whole training.
-            unit: steps in one unit of the recipe's length (steps an epoch, or 1 where the length is in steps).
+            unit: steps in one unit of the recipe's length (steps an epoch; where the length is in steps 1, or what
+                `Recipe.scale_steps` makes of one).
         """
+
+    def stretched(self, factor: float) -> Self:
+        """The schedule of a training `factor` times as long. One that has no marks of its own is the same."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,10 @@ class Steps(Schedule):
         """`gamma` to the number of marks that are past."""
         return float(self.gamma ** sum(step >= round(mark * unit) for mark in self.at))
 
+    def stretched(self, factor: float) -> Self:
+        """Every mark times `factor`."""
+        return replace(self, at=tuple(mark * factor for mark in self.at))
+
 
 @dataclass(frozen=True)
 class Every(Schedule):
@@ -56,6 +65,10 @@ class Every(Schedule):
     def factor(self, step: int, total: int, unit: float) -> float:
         """`gamma` to the number of whole periods that are past."""
         return float(self.gamma ** (step // round(self.period * unit)))
+
+    def stretched(self, factor: float) -> Self:
+        """The period times `factor`."""
+        return replace(self, period=self.period * factor)
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,12 @@ class Recipe:
     lr_batch: int | None = None
     """The batch size that the optimizer's learning rate is for: that of another batch size is in proportion (the linear
     scaling rule, Goyal et al., arXiv 1706.02677, sec. 2.1). None: the learning rate as it is."""
+    scale_steps: bool = False
+    """Whether what is counted in steps (the length, the schedule's marks, the warm-up) is for `lr_batch` images a step
+    as well: at another batch size it is in inverse proportion, so that as many images are seen. Half the batch is half
+    the learning rate and twice the steps, the rule of MoCo's authors for fewer GPUs (facebookresearch/moco, issue 11)
+    and of detectron2's `DefaultTrainer.auto_scale_workers`, whose rounding is followed. Needs `lr_batch`. What is
+    counted in epochs holds as many images anyway."""
     ema_decay: float | None = None
     """Decay of an exponential moving average of weights and buffers, one update a step; the average is what is
     validated and saved. It starts from the weights after the first step, as torch's AveragedModel does. None: none."""
@@ -155,6 +174,8 @@ class Recipe:
             )
         if self.lr_batch is not None and self.lr_batch < 1:
             raise ValueError(f"recipe: expected lr_batch, a batch size, of 1 or more; it is {self.lr_batch}")
+        if self.scale_steps and self.lr_batch is None:
+            raise ValueError("recipe: expected an lr_batch beside scale_steps=True: the batch that the steps are for")
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise ValueError(f"recipe: expected an ema_decay between 0 and 1; it is {self.ema_decay}")
 
@@ -192,6 +213,16 @@ class Recipe:
         """The learning rate before warm-up and schedule: the optimizer's, scaled by the linear rule where asked."""
         return self.optimizer.lr * (1.0 if self.lr_batch is None else self.batch_size / self.lr_batch)
 
+    @property
+    def stretch(self) -> float:
+        """What a number of steps in the recipe is multiplied by: 1, or lr_batch / batch_size with `scale_steps`."""
+        return self.lr_batch / self.batch_size if self.scale_steps and self.lr_batch is not None else 1.0
+
+    @property
+    def warmup(self) -> int:
+        """Steps of the warm-up, scaled where asked."""
+        return round(self.warmup_steps * self.stretch)
+
     def steps_per_epoch(self, samples: int) -> int:
         """Steps in one pass over `samples` samples."""
         whole = samples // self.batch_size
@@ -199,9 +230,9 @@ class Recipe:
 
     def total_steps(self, samples: int) -> int:
         """Steps of the whole training."""
-        return (
-            self.steps if self.steps is not None else max(1, round((self.epochs or 0) * self.steps_per_epoch(samples)))
-        )
+        if self.steps is not None:
+            return max(1, round(self.steps * self.stretch))
+        return max(1, round((self.epochs or 0) * self.steps_per_epoch(samples)))
 
     def images(self, samples: int) -> int:
         """Images of the whole training."""
@@ -215,6 +246,22 @@ class Recipe:
 
     def lr(self, step: int, samples: int) -> float:
         """The learning rate at a step (from 0): base x warm-up x schedule."""
-        unit = float(self.steps_per_epoch(samples)) if self.steps is None else 1.0
-        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        unit = float(self.steps_per_epoch(samples)) if self.steps is None else self.stretch
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         return self.base_lr * warm * self.schedule.factor(step, self.total_steps(samples), unit)
+
+    def rule(self, samples: int) -> str:
+        """The learning rate, batch and length in force, with the rule that made them of what the recipe says."""
+        batch, for_batch = self.batch_size, self.lr_batch
+        rate, length = f"learning rate {self.base_lr:g}", f"{self.total_steps(samples):,} steps of {batch} images"
+        warm = f", the first {self.warmup:,} a warm-up" if self.warmup else ""
+        if for_batch is None:
+            return f"{rate} as it is, {length}{warm}"
+        if for_batch == batch:
+            return f"{rate} for a batch of {batch}, as it is; {length}{warm}"
+        rate += f", which is {self.optimizer.lr:g} for a batch of {for_batch} scaled to {batch}"
+        if self.scale_steps:
+            length += f", all numbers of steps times {for_batch}/{batch} (as many images)"
+        elif self.steps is not None:
+            length += ", not scaled (fewer images)" if batch < for_batch else ", not scaled (more images)"
+        return f"{rate}; {length}{warm}"

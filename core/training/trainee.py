@@ -62,13 +62,10 @@ class Trainee:
         self._tell_rate()
 
     def _tell_rate(self) -> None:
-        """The linear scaling rule changes what the config says, so that it is told."""
-        recipe = self.recipe
-        if recipe.lr_batch is not None and self.fabric.global_rank == 0:
-            _log.info(
-                "%s: learning rate %g, which is %g for a batch of %d scaled to %d",
-                *(self.run.folder, recipe.base_lr, recipe.optimizer.lr, recipe.lr_batch, recipe.batch_size),
-            )
+        """The rules of `lr_batch` and `scale_steps` change what the config says, so that what is in force is told."""
+        if self.recipe.lr_batch is not None and self.fabric.global_rank == 0:
+            ranks, parts = self.fabric.world_size, self.recipe.accumulate
+            _log.info("%s: %s%s", self.run.folder, self.recipe.rule(self.samples), _shared(ranks, parts))
 
     @property
     def finished(self) -> bool:
@@ -327,3 +324,9 @@ def _synchronise(model: nn.Module, device: torch.device) -> None:
 
 def _of_training(means: dict[str, float]) -> dict[str, float]:
     return {f"train_{name}": value for name, value in means.items()}
+
+
+def _shared(ranks: int, parts: int) -> str:
+    """How a batch is shared out, where it is."""
+    shares = [f"{ranks} processes"] * (ranks > 1) + [f"{parts} micro-batches"] * (parts > 1)
+    return f"; a batch is shared by {' x '.join(shares)}" if shares else ""

@@ -1,11 +1,12 @@
 """Recipes: learning rates as functions of the step, the linear scaling rule, lengths, and what does not fit."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from core.errors import UserError
-from core.recipe import SGD, Cosine, Every, Recipe, Steps
+from core.recipe import SGD, Constant, Cosine, Every, Recipe, Schedule, Steps
 
 
 def test_learning_rates_are_functions_of_the_step() -> None:
@@ -28,6 +29,98 @@ def test_the_linear_scaling_rule() -> None:
     assert Recipe(optimizer=SGD(lr=0.1), batch_size=64, lr_batch=64, epochs=10).lr(0, 640) == 0.1
 
 
+MOCO = Recipe(
+    optimizer=SGD(lr=0.02),
+    batch_size=16,
+    lr_batch=16,
+    scale_steps=True,
+    steps=24_000,
+    schedule=Steps(at=(18_000, 22_000)),
+    warmup_steps=100,
+)
+
+
+@pytest.mark.parametrize(
+    ("batch", "lr", "length", "marks", "warmup"),
+    [
+        (16, 0.02, 24_000, (18_000, 22_000), 100),
+        (8, 0.01, 48_000, (36_000, 44_000), 200),  # facebookresearch/moco, issue 11: 4 GPUs
+        (2, 0.0025, 192_000, (144_000, 176_000), 800),
+        (32, 0.04, 12_000, (9_000, 11_000), 50),
+        (12, 0.015, 32_000, (24_000, 29_333), 133),  # round(22_000 * 16 / 12), round(100 * 16 / 12)
+    ],
+)
+def test_half_the_batch_is_half_the_rate_and_twice_the_steps(
+    batch: int, lr: float, length: int, marks: tuple[int, int], warmup: int
+) -> None:
+    """detectron2's `DefaultTrainer.auto_scale_workers` gives these numbers, each rounded to a whole step."""
+    recipe = replace(MOCO, batch_size=batch)
+    assert recipe.total_steps(16_551) == length
+    assert recipe.base_lr == pytest.approx(lr)
+    assert recipe.lr(0, 16_551) == pytest.approx(lr / warmup)
+    assert [recipe.lr(step, 16_551) for step in (warmup - 1, marks[0] - 1)] == pytest.approx([lr, lr])
+    assert [recipe.lr(marks[0], 16_551), recipe.lr(marks[1] - 1, 16_551)] == pytest.approx([lr / 10, lr / 10])
+    assert recipe.lr(marks[1], 16_551) == pytest.approx(lr / 100)
+    assert abs(length * batch - 24_000 * 16) < batch, "as many images"
+
+
+def test_steps_stay_where_nothing_is_asked() -> None:
+    recipe = replace(MOCO, batch_size=8, scale_steps=False)
+    assert (recipe.total_steps(16_551), recipe.warmup) == (24_000, 100)
+    assert recipe.lr(18_000, 16_551) == pytest.approx(0.001)
+
+
+def test_of_a_length_in_epochs_only_the_warm_up_is_in_steps() -> None:
+    epochs = Recipe(
+        optimizer=SGD(lr=0.4),
+        batch_size=4,
+        lr_batch=8,
+        scale_steps=True,
+        epochs=3,
+        schedule=Steps((2,)),
+        warmup_steps=5,
+    )
+    assert (epochs.total_steps(80), epochs.warmup) == (60, 10)
+    assert [round(epochs.lr(step, 80), 6) for step in (0, 9, 39, 40)] == [0.02, 0.2, 0.2, 0.02]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "learning rate 0.02 for a batch of 16, as it is; 24,000 steps of 16 images, the first 100 a warm-up"),
+        (
+            {"batch_size": 8},
+            "learning rate 0.01, which is 0.02 for a batch of 16 scaled to 8; 48,000 steps of 8 images, all numbers of "
+            "steps times 16/8 (as many images), the first 200 a warm-up",
+        ),
+        (
+            {"batch_size": 8, "scale_steps": False, "warmup_steps": 0},
+            "learning rate 0.01, which is 0.02 for a batch of 16 scaled to 8; 24,000 steps of 8 images, not scaled "
+            "(fewer images)",
+        ),
+        (
+            {"batch_size": 8, "lr_batch": None, "scale_steps": False, "warmup_steps": 0},
+            "learning rate 0.02 as it is, 24,000 steps of 8 images",
+        ),
+    ],
+)
+def test_the_rule_is_said_in_words(fields: dict[str, Any], said: str) -> None:
+    assert replace(MOCO, **fields).rule(16_551) == said
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Steps(at=(18_000, 22_000), gamma=0.5), Steps(at=(4_500.0, 5_500.0), gamma=0.5)),
+        (Every(8), Every(2.0)),
+        (Cosine(0.1), Cosine(0.1)),
+        (Constant(), Constant()),
+    ],
+)
+def test_a_stretched_schedule(schedule: Schedule, expected: Schedule) -> None:
+    assert schedule.stretched(0.25) == expected
+
+
 @pytest.mark.parametrize(
     ("drop_last", "length", "per_epoch", "total"),
     [
@@ -46,7 +139,7 @@ def test_lengths(drop_last: bool, length: dict[str, Any], per_epoch: int, total:
     "wrong",
     [
         {"epochs": None}, {"steps": 2}, {"epochs": 0.0}, {"batch_size": 0}, {"accumulate": 0}, {"accumulate": 3},
-        {"ema_decay": 0.0}, {"ema_decay": 1.0}, {"lr_batch": 0}, {"optimizer": SGD(lr=0.0)},
+        {"ema_decay": 0.0}, {"ema_decay": 1.0}, {"lr_batch": 0}, {"scale_steps": True}, {"optimizer": SGD(lr=0.0)},
     ],
 )  # fmt: skip
 def test_values_that_make_no_recipe(wrong: dict[str, Any]) -> None:
