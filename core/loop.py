@@ -6,6 +6,7 @@ kernels give the same bits twice; it is measured on the CPU. A GPU's may not (cu
 that changes devices. docs/training.md tells the rest; the parts are in `core.training`.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -17,10 +18,12 @@ from core.loader import Samples, on_device, ordered_batches
 from core.recipe import Recipe
 from core.stage import Job
 from core.training.row import AfterEpoch, BatchAware, EpochNumbers, Fitted, Loss, Row, StepAware
+from core.training.speed import Speed, waited_for
 from core.training.together import Together
 
 __all__ = [
-    "AfterEpoch", "BatchAware", "EpochNumbers", "Fitted", "Loss", "Row", "StepAware", "fit", "fit_together", "predict",
+    "AfterEpoch", "BatchAware", "EpochNumbers", "Fitted", "Loss", "Row", "Speed", "StepAware", "fit", "fit_together",
+    "predict",
 ]  # fmt: skip
 T = TypeVar("T")
 
@@ -81,26 +84,33 @@ def predict(
     batch_size: int,
     step: Callable[[nn.Module, Any], list[T]],
     phase: str = "test",
+    speed: Speed | None = None,
 ) -> list[T]:
     """What `step` says of each sample, in order, in the run's precision and with the model in eval mode.
 
     Several processes share the batches, and each returns what all of them found, so that `step` must return plain
     values, or arrays and tensors that lie in the CPU's memory. The model's mode is put back after.
+
+    Args:
+        job, model: where, and with what. samples, collate: what on; `step` gets a batch on the job's device.
+        batch_size: samples of a batch of one process. phase: what the progress calls it.
+        speed: takes in how fast it went, where that is asked.
     """
-    training, fabric = model.training, job.fabric
+    training, fabric, speed = model.training, job.fabric, speed or Speed()
     model.to(fabric.device).eval()
     batches = ordered_batches(
         samples, collate, seed=job.config.seed, batch_size=batch_size, workers=job.config.workers,
         rank=fabric.global_rank, ranks=fabric.world_size,
     )  # fmt: skip
     found: list[list[T]] = []  # of each batch of this process
-    done = 0
-    for batch in on_device(batches, fabric.device):
+    done, began = 0, time.monotonic()
+    for batch in waited_for(on_device(batches, fabric.device), speed):
         with fabric.autocast():
             found.append(step(model, fabric.to_device(batch)))
         done = min(done + len(found[-1]) * fabric.world_size, len(samples))
         if fabric.global_rank == 0:
             job.run.progress(done=done, total=len(samples), phase=phase)
+    speed.add(len(samples), time.monotonic() - began, 0.0)
     model.train(training)
     return [result for batch in _of_all(fabric, found) for result in batch]
 

@@ -1,4 +1,7 @@
-"""`python -m transfer CONFIG --backbone SOURCE`: transfer a backbone to a task and score it."""
+"""`python -m transfer CONFIG --backbone SOURCE`: transfer a backbone to a task and score it.
+
+`torchrun --nproc-per-node N -m transfer -- CONFIG --backbone SOURCE` trains and tests on N devices.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from eval.errors import EvalError
         from transfer.stage import Transfer, execute
 
-    return Command("transfer", Transfer, execute, errors=EvalError).main(argv)
+    command = Command("transfer", Transfer, execute, several_processes=True, errors=EvalError)
+    return command.main(argv)
 
 
 if __name__ == "__main__":

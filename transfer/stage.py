@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from core import atomic, backbone, loop, provenance
+from torch import nn
+
+from core import atomic, backbone, loop, processes, provenance
 from core.data.records import Need
 from core.errors import UserError
 from core.recipe import Recipe
@@ -15,6 +17,8 @@ from transfer.task import Task
 
 _log = logging.getLogger(__name__)
 PREDICTIONS = "predictions.json"
+REPORT = "report.json"
+"""What was trained and how fast, for the result; written before the predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,46 +45,79 @@ class Transfer(Stage):
 
 
 def execute(config: Transfer, job: Job) -> Outcome:
-    """Train, predict, save the predictions, hand the backbone on, score; predictions that are there are only scored."""
+    """Train, predict, save the predictions, hand the backbone on, score; predictions that are there are only scored.
+
+    In a job of several processes each calls it; the first alone writes, and alone says what was found.
+
+    Raises:
+        UserError: no backbone is given or the task cannot use it, the task refuses its data or what it is about to
+            train, or the recipe does not fit.
+    """
     if job.backbone is None:
         raise UserError("transfer needs --backbone: a run folder, a .safetensors file, timm:NAME or torchvision:NAME")
-    task, start = config.task, backbone.load(job.backbone)
+    task, fabric = config.task, job.fabric
+    processes.agree(fabric, lambda: task.check(job.root))
+    start = backbone.load(job.backbone)
     outcome = task.inapplicable(start, job.root)
     if outcome is not None:
         return outcome
-    path = job.run.path(PREDICTIONS)
-    saved = json.loads(path.read_text()) if path.is_file() else _predictions(config, job, start)
-    outcome = task.score(saved, job.root)
-    return Outcome(outcome.metrics, {"weights": start.report, **outcome.more})
+    if not processes.agree(fabric, job.run.path(PREDICTIONS).is_file):
+        _predict(config, job, start)
+    if not fabric.is_global_zero:
+        return Outcome({})
+    outcome = task.score(json.loads(job.run.path(PREDICTIONS).read_text()), job.root)
+    report = job.run.path(REPORT)
+    about = json.loads(report.read_text()) if report.is_file() else {}  # none beside predictions of an older version
+    return Outcome(outcome.metrics, {"weights": start.report, **about, **outcome.more})
 
 
-def _predictions(config: Transfer, job: Job, start: backbone.Backbone) -> Any:
-    task, recipe = config.task, config.recipe
-    model = task.model(start, job.root).to(job.fabric.device)
-    samples = task.train_data(job.root)
-    if samples is not None and recipe is not None:
-        parameters = task.parameters(model)
-        trained = sum(p.numel() for group in parameters for p in group["params"])
-        _log.info(
-            "%s: %s images, %s steps of %d at lr %g, %s trained parameters",
-            *(type(task).__name__, f"{len(samples):,}", f"{recipe.total_steps(len(samples)):,}", recipe.batch_size),
-            *(recipe.base_lr, f"{trained:,}"),
-        )
-        loop.fit(
-            job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters
-        )
+def _predict(config: Transfer, job: Job, start: backbone.Backbone) -> None:
+    """Train, hand the backbone on, predict; what the first process writes is on the disk when it returns."""
+    task, first = config.task, job.fabric.is_global_zero
+    model, samples = task.model(start, job.root).to(job.fabric.device), task.test_data(job.root)
+    report, trained = _train(config, job, start, model)
     exported = task.export(model, start.spec)
-    if exported is not None:
+    if exported is not None and first:
         network, spec = exported
         backbone.save(job.run.path(provenance.BACKBONE), network, spec)
+    tested = loop.Speed()
     predictions = loop.predict(
         job,
         model,
-        samples=task.test_data(job.root),
+        samples=samples,
         collate=task.collate,
         batch_size=config.test_batch_size,
         step=task.predict,
+        speed=tested,
     )
-    saved = task.save(predictions)
-    atomic.write_json(job.run.path(PREDICTIONS), saved, indent=None)
-    return saved
+    if not first:
+        return
+    _log.info("test: %s", tested)
+    speed = {"test": tested.numbers(), **({} if trained is None else {"train": trained.numbers()})}
+    atomic.write_json(job.run.path(REPORT), {"report": report, "speed": speed})
+    atomic.write_json(job.run.path(PREDICTIONS), task.save(predictions), indent=None)
+
+
+def _train(
+    config: Transfer, job: Job, start: backbone.Backbone, model: nn.Module
+) -> tuple[dict[str, Any], loop.Speed | None]:
+    """Train in place, if there is something to train; what the task says of it, and how fast it went."""
+    task, recipe, ranks = config.task, config.recipe, job.fabric.world_size
+    samples = task.train_data(job.root) if recipe is not None else None
+    report = task.report(model, start, recipe, ranks, 0 if samples is None else len(samples))
+    if job.fabric.is_global_zero:
+        for name, value in report.items():
+            _log.info("%s: %s", name, value)
+    if samples is None or recipe is None:
+        return report, None
+    parameters = task.parameters(model)
+    _log.info(
+        "%s: %s images, %s steps of %d at lr %g, %s trained parameters",
+        *(type(task).__name__, f"{len(samples):,}", f"{recipe.total_steps(len(samples)):,}", recipe.batch_size),
+        *(recipe.base_lr, f"{sum(p.numel() for group in parameters for p in group['params']):,}"),
+    )
+    fitted = loop.fit(
+        job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters
+    )
+    _log.info("training: %s", fitted.speed)
+    return report, fitted.speed

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.errors import UserError
 from core.recipe import Recipe
 from core.stage import Job
+from core.training.speed import Speed
 
 Loss = Callable[[nn.Module, Any, torch.Generator], tuple[Tensor, dict[str, Tensor]]]
 """(model, micro-batch, generator) -> the mean loss of its images, a scalar, and scalars to log."""
@@ -70,3 +71,5 @@ class Fitted:
     history: list[dict[str, float]] = field(default_factory=list)
     error: UserError | None = None
     """Why the row stopped before its end, where others of its stream went on; None: it is finished."""
+    speed: Speed = field(default_factory=Speed, compare=False)
+    """Of its steps, those of killed processes before this one included."""

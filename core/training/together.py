@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.loader import Samples, on_device, train_stream
 from core.training.row import Fitted, Row
 from core.training.signals import Signals
+from core.training.speed import Speed
 from core.training.trainee import Trainee
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Together:
         self.saved = time.monotonic()
         self.position = 0
         """The step that comes, of the whole training."""
-        self.waited = self.spent = 0.0  # seconds of late, the older the less
+        self.recent = Speed()  # the older the less
 
     def run(self) -> list[Fitted]:
         """Train every row from its checkpoint, or from the start, to its end."""
@@ -68,21 +69,28 @@ class Together:
         """Train to the end of the epoch, or of a row; each row takes part from its own step on."""
         for trainee in self._active():
             trainee.model.train()
-        began = time.monotonic()
+        began, waited = time.monotonic(), 0.0
         for batch in batches:
             takers = [trainee for trainee in self._active() if trainee.step == self.position]
             # A process that is ahead of its device keeps nobody waiting while it waits.
-            self.waited += 0.0 if any(trainee.busy for trainee in takers) else batch.waited
+            waited += 0.0 if any(trainee.busy for trainee in takers) else batch.waited
             for trainee, data in _handed_out(batch.data, takers):
                 with self._alone(trainee):
                     trainee.train_on(data, batch.part, batch.images, batch.last)
             if batch.last:
+                self._count(takers, time.monotonic() - began, waited)
                 self.position += 1
-                self.spent += time.monotonic() - began
                 if self._after_step(takers):
                     return
-                self.waited, self.spent = _MEMORY * self.waited, _MEMORY * self.spent
-                began = time.monotonic()
+                began, waited = time.monotonic(), 0.0
+
+    def _count(self, takers: Sequence[Trainee], seconds: float, waited: float) -> None:
+        """Take in how long a step took."""
+        images = self.first.images(self.position)
+        for trainee in takers:
+            trainee.speed.add(images, seconds, waited)
+        self.recent.seconds, self.recent.waited = _MEMORY * self.recent.seconds, _MEMORY * self.recent.waited
+        self.recent.add(images, seconds, waited)
 
     def _batches(self) -> Generator[_MicroBatch, None, None]:
         """The micro-batches from the first row's step to the end of the longest row."""
@@ -120,7 +128,7 @@ class Together:
         """Show how far the rows are, save where it is time; whether an epoch or a row is at its end."""
         for trainee in takers:
             if trainee.error is None:
-                trainee.show(self.waited / max(self.spent, 1e-9))
+                trainee.show(self.recent.waiting)
         if self.position % self.first.per_epoch == 0 or any(trainee.due or trainee.finished for trainee in takers):
             return True
         if not self._active():  # the last one failed before the step's last micro-batch

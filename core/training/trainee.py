@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from core.errors import UserError
 from core.seeding import derive
 from core.training.average import Average
 from core.training.row import BatchAware, EpochNumbers, Fitted, Row, StepAware
+from core.training.speed import Speed
 
 _log = logging.getLogger(__name__)
 _SAVED = {
@@ -49,6 +51,7 @@ class Trainee:
         self.error: UserError | None = None
         self.saved_step = -1  # of the newest checkpoint
         self.history: list[dict[str, float]] = []
+        self.speed = Speed()
         self.shown = math.nan
         self.sums: dict[str, float] = {}
         """Of this epoch: image-weighted sums of "loss" and the loss's numbers, and the images."""
@@ -230,7 +233,7 @@ class Trainee:
         if self.average is not None and self.error is None:
             self.average.give()
         self._same_buffers()
-        return Fitted(self.step, self.history, self.error)
+        return Fitted(self.step, self.history, self.error, self.speed)
 
     def save(self) -> None:
         """Write a checkpoint; nothing where the newest one is of this very moment.
@@ -254,7 +257,7 @@ class Trainee:
             scaler = self.fabric.strategy.precision.state_dict()  # 16-mixed scales the loss; others: {}
             more = {"precision": scaler, "average": self.average.tensors if self.average is not None else {}}
             about = {"digest": self.run.digest, "log_size": self.run.log_size, "processes": self.fabric.world_size}
-            checkpoint.save(self.run.folder, {**state, **tensors, **more, **about})
+            checkpoint.save(self.run.folder, {**state, **tensors, **more, **about, "speed": asdict(self.speed)})
         self.saved_step = self.step
 
     def resume(self) -> None:
@@ -285,6 +288,7 @@ class Trainee:
             self.average.load(state["average"])
         for name in ("step", "due", "history", "shown", "sums"):
             setattr(self, name, state[name])
+        self.speed = Speed(**state.get("speed", {}))  # not saved before it was measured
         self.saved_step = self.step
         _log.info("%s: goes on from step %d of %d", self.run.folder, self.step, self.total)
 
