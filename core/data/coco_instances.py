@@ -1,4 +1,4 @@
-"""COCO's boxes: one JSON file of images, categories and annotations ("instances"), as ground truth and as data set.
+"""COCO's boxes: one JSON file of images, categories and annotations ("instances").
 
 Source: Lin et al., arXiv 1405.0312; cocodataset.org's data format. A box is (x, y, width, height) in pixels of the
 image as stored, origin 0 at the top left corner; here (x, y, x + width, y + height). A category's id is any whole

@@ -170,6 +170,28 @@ class DataSet(ABC, Generic[R]):
 
 
 @dataclass(frozen=True)
+class Naming:
+    """How a COCO results file calls the images and classes of a detection data set."""
+
+    categories: tuple[int, ...]
+    """`category_id` by label."""
+    numbers: bool = False
+    """Whether an `image_id` is a number, as in COCO, or the id as it stands, as in VOC ("000005")."""
+
+    def image_id(self, id: str) -> str | int:
+        """What a results file calls the image of this record id; `str` of it is the id again."""
+        return int(id) if self.numbers else id
+
+
+class SceneSet(DataSet[SceneRecord]):
+    """A detection data set: its splits are "train" and "test"."""
+
+    def naming(self, root: Path) -> Naming:
+        """Default: ids as they stand, and a class's id is its label."""
+        return Naming(tuple(range(len(self.classes(root)))))
+
+
+@dataclass(frozen=True)
 class Need:
     """A split that a run reads."""
 

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from core.data.folders import file_names
 from core.data.parsing import XmlObject, read_annotation, rows
-from core.data.records import Box, DataError, DataSet, SceneRecord
+from core.data.records import Box, DataError, SceneRecord, SceneSet
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -37,7 +37,7 @@ _OF_2007, _OF_LATER_YEARS = re.compile(r"\d{6}"), re.compile(r"20\d\d_\d{6}")
 
 
 @dataclass(frozen=True)
-class VOC(DataSet[SceneRecord]):
+class VOC(SceneSet):
     """Pascal VOC. The default is the field's standard: train on 2007 + 2012 trainval, test on 2007 test."""
 
     name: ClassVar[str] = "VOC"

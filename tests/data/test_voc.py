@@ -178,7 +178,7 @@ def test_ground_truth_that_is_not_there(tmp_path: Path) -> None:
     listed = base / "ImageSets" / "Main" / "val.txt"
     with pytest.raises(DataError, match=f"^{listed}: no such image set. Sets there are: test$"):
         annotations(tmp_path, "2007", "val")
-    with pytest.raises(DataError, match="VOC 2012: expected the folders Annotations .* there is none"):
+    with pytest.raises(DataError, match=r"VOC 2012: expected the folders Annotations .* there is none"):
         annotations(tmp_path, "2012", "test")
 
 
