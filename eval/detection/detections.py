@@ -20,7 +20,7 @@ class Detections:
     labels: np.ndarray
     """[D] classes, from 0."""
     scores: np.ndarray
-    """[D], any finite numbers."""
+    """[D] from 0 to 1."""
     boxes: np.ndarray
     """[D, 4] half-open x0, y0, x1, y1 in pixels, origin 0."""
 
@@ -37,6 +37,7 @@ class Detections:
         proper = (self.boxes[:, 2:] >= self.boxes[:, :2]).all(axis=1)
         for good, fault in (
             (finite, "a score or box that is not finite"),
+            ((self.scores >= 0) & (self.scores <= 1), "a score outside 0 to 1"),
             (proper, "a box whose end precedes its start"),
         ):
             if not good.all():
@@ -58,13 +59,6 @@ class Detections:
                 f"detections: expected image_id, category_id, bbox, score in every entry: {error}"
             ) from None
         return cls(image_ids, labels, scores, boxes)
-
-    def rounded(self) -> "Detections":
-        """Scores to .001 and 1-based boxes to .1 pixel, as detectron2's evaluator writes them before it reads them."""
-        scores = np.array([float(f"{score:.3f}") for score in self.scores.tolist()])
-        one_based = (self.boxes + ONE_BASED).ravel().tolist()
-        boxes = np.array([float(f"{value:.1f}") for value in one_based]).reshape(-1, 4) - ONE_BASED
-        return Detections(self.image_ids, self.labels, scores, boxes)
 
 
 def _array(name: str, values: ArrayLike, kind: type, shape: tuple[int, ...]) -> np.ndarray:
