@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from core import atomic, backbone, loop, processes, provenance
 from core.data.records import Need
 from core.errors import UserError
+from core.loader import Samples, on_device, train_stream
 from core.recipe import Recipe
+from core.seeding import derive
 from core.stage import Job, Outcome, Stage
 from transfer.task import Task
 
@@ -120,4 +123,25 @@ def _train(
         job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters
     )
     _log.info("training: %s", fitted.speed)
+    _calibrate(config, job, model, samples, recipe)
     return report, fitted.speed
+
+
+@torch.no_grad()
+def _calibrate(config: Transfer, job: Job, model: nn.Module, samples: Samples, recipe: Recipe) -> None:
+    """Let the task estimate its statistics anew, from an epoch that the training did not come to."""
+    task, fabric, count = config.task, job.fabric, config.task.calibration()
+    if count == 0:
+        return
+    whole = max(1, len(samples) // recipe.batch_size)  # batches of an epoch, less a short last one
+    first = whole * -(-recipe.total_steps(len(samples)) // recipe.steps_per_epoch(len(samples)))
+    batches = train_stream(
+        samples, task.collate, seed=config.seed, batch_size=recipe.batch_size, steps_per_epoch=whole, first=first,
+        last=first + count, workers=config.workers, rank=fabric.global_rank, ranks=fabric.world_size,
+    )  # fmt: skip
+    torch.manual_seed(derive(config.seed, "calibrate", fabric.global_rank))
+    with fabric.autocast():
+        task.calibrate(model, (fabric.to_device(batch) for batch in on_device(batches, fabric.device)))
+    if fabric.world_size > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)

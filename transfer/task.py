@@ -1,6 +1,7 @@
 """What a transfer task is: its data, model, loss, predictions and score. One file or folder in transfer/tasks/ each."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,22 @@ class Task(ABC):
     def loss(self, model: nn.Module, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """A scalar to minimise, and numbers to log."""
         raise UserError(f"{type(self).__name__} is a task without training: its config has recipe=None")
+
+    def calibration(self) -> int:
+        """How many batches `calibrate` wants after the training. Default: 0, it is not called."""
+        return 0
+
+    def calibrate(self, model: nn.Module, batches: Iterator[Any]) -> None:  # noqa: B027 - a default on purpose
+        """Estimate what is no parameter anew once training is over (precise BatchNorm), in place, without gradients.
+
+        Called after the last step, before the backbone is handed on and the test. Of several processes each calls it
+        with its share of every batch, and all get the first one's buffers after.
+
+        Args:
+            model: the trained network, in the mode that training left it in; calibrate leaves it in any.
+            batches: `calibration` batches of the training data, of the recipe's batch size, on the model's device, from
+                an epoch of their own. torch's generator is seeded before the first.
+        """
 
     def save(self, predictions: list[Any]) -> Any:
         """What goes to predictions.json. Default: the list of predictions."""
