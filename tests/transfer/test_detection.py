@@ -216,16 +216,21 @@ def test_two_images_are_learned_by_heart(task: Detection, tmp_path: Path) -> Non
     assert scores.ap50 > 50
 
 
-def test_biases_may_go_without_decay(tmp_path: Path) -> None:
-    task = SSD(
-        side=96, extras=(32,), scales=(0.2, 0.4, 0.6, 0.8, 1.0), ratios=((2,),) * 4, steps=None, decay_biases=False
-    )
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("norms", [True, False])
+def test_decay_spares_what_the_fields_say(biases: bool, norms: bool, tmp_path: Path) -> None:
+    task = replace(TASKS["ssd"], freeze_at=0, norms_frozen=False, decay_biases=biases, decay_norms=norms)
     model = task.model(backbone(), tmp_path)
-    decayed, free = task.parameters(model)
-    assert free["weight_decay"] == 0.0
+    decayed, *rest = task.parameters(model)
     assert "weight_decay" not in decayed
-    assert min(p.ndim for p in decayed["params"]) > 1
-    assert len(decayed["params"]) + len(free["params"]) == sum(p.requires_grad for p in model.parameters())
+    assert all(group["weight_decay"] == 0.0 for group in rest)
+    spared = {id(p) for group in rest for p in group["params"]}
+    assert len(spared) + len(decayed["params"]) == len(list(model.parameters()))
+    for name, module in model.named_modules():
+        for kind, parameter in module.named_parameters(recurse=False):
+            of_norm = isinstance(module, nn.BatchNorm2d)
+            keeps = norms if of_norm else biases or kind != "bias"
+            assert (id(parameter) not in spared) == keeps, (name, kind)
 
 
 def test_from_a_folder_to_the_saved_score(task: Detection, tmp_path: Path) -> None:

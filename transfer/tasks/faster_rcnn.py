@@ -6,6 +6,7 @@ layer3, proposes and is pooled; layer4 is the head of every region.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import nn
@@ -68,6 +69,23 @@ class FasterRCNN(Detection):
         for name, beta in {"proposal_beta": self.proposal_beta, "box_beta": self.box_beta}.items():
             if beta < 0:
                 raise ValueError(f"{name}: expected 0 (L1) or more, got {beta}")
+
+    def check(self, root: Path) -> None:
+        """That the engine is there, and what every detection task checks."""
+        if self.engine == "detectron2":
+            from transfer.tasks.detection.detectron2.available import require
+
+            require()
+        super().check(root)
+
+    def build(self, backbone: Backbone, classes: int) -> nn.Module:
+        """The network of `engine`; detectron2's freezes and normalises by itself."""
+        if self.engine == "torchvision":
+            return super().build(backbone, classes)
+        from transfer.tasks.detection.detectron2.model import build
+
+        model: nn.Module = build(self, backbone, classes)
+        return model
 
     def input_size(self) -> Fit:
         """The same as in training."""

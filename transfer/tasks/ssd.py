@@ -32,6 +32,9 @@ class SSD(Detection):
     score_threshold: float = 0.01
     nms_iou: float = 0.45
     detections: int = 200
+    candidates: int = 400
+    """Boxes of each class, the best, that non-maximum suppression looks at. ssd.pytorch: 200, and then it keeps all
+    that are left of each class, whatever its top_k says."""
 
     side: int = 300
     """Images are squares of this many pixels."""
@@ -85,7 +88,7 @@ class SSD(Detection):
             score_thresh=self.score_threshold,
             nms_thresh=self.nms_iou,
             detections_per_img=self.detections,
-            topk_candidates=2 * self.detections,
+            topk_candidates=self.candidates,
             positive_fraction=1 / (1 + self.negatives),
         )
         return model

@@ -1,8 +1,15 @@
 """Which parts of a backbone stay as pretraining left them: parameters, and the statistics of BatchNorm."""
 
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 
 from core.resnet import Trunk
+
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+"""What counts as a norm where weight decay asks."""
 
 
 class FrozenNorm(nn.Module):
@@ -44,3 +51,30 @@ def _freeze_norms(module: nn.Module) -> None:
             setattr(module, name, FrozenNorm(child))
         elif not isinstance(child, FrozenNorm):
             _freeze_norms(child)
+
+
+def precise(model: nn.Module, forwards: Iterable[Callable[[], object]]) -> None:
+    """Take the statistics of trained BatchNorms anew, as means over batches of their means and variances.
+
+    Wu and Johnson, arXiv 2105.07576, section 3; detectron2 does it with fvcore's update_bn_stats. Frozen norms keep
+    theirs, and the weights are not touched.
+
+    Args:
+        model: changed in place, its mode put back.
+        forwards: each runs the model on one training batch; nothing runs where the model has no trained norm.
+    """
+    mode = model.training
+    model.train()
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    if norms:
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = cast(float, None)  # torch then keeps a plain mean
+        with torch.no_grad():
+            for forward in forwards:
+                forward()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    model.train(mode)

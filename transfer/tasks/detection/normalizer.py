@@ -22,15 +22,20 @@ class Normalizer(nn.Module):
         self.mean, self.std, self.divisor = tuple(mean), tuple(std), divisor
 
     def forward(self, images: Sequence[Tensor], targets: Any = None) -> tuple[Any, Any]:
-        """Images [3, H, W] uint8 to one torchvision ImageList [N, 3, H', W'] float; targets as they came."""
+        """Images [3, H, W] uint8 to one torchvision ImageList [N, 3, H', W'], float, channels-last; targets as they are."""
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         height, width = (max(side) for side in zip(*sizes, strict=True))
         up = [-(-side // self.divisor) * self.divisor for side in (height, width)]
         if set(sizes) == {(up[0], up[1])}:
             return ImageList(normalize(torch.stack(list(images)), self.mean, self.std), sizes), targets
-        batch = torch.zeros(len(images), 3, *up, device=images[0].device)
-        for slot, image in zip(batch, images, strict=True):
-            slot[:, : image.shape[-2], : image.shape[-1]] = normalize(image, self.mean, self.std)
+        # All at once, then zeros where no image is: one pass of the kernel that the other tasks use.
+        pixels = torch.zeros(len(images), *up, 3, dtype=torch.uint8, device=images[0].device).permute(0, 3, 1, 2)
+        for slot, image, (rows, columns) in zip(pixels, images, sizes, strict=True):
+            slot[:, :rows, :columns] = image
+        batch = normalize(pixels, self.mean, self.std)
+        for slot, (rows, columns) in zip(batch, sizes, strict=True):
+            slot[:, rows:] = 0
+            slot[:, :, columns:] = 0
         return ImageList(batch, sizes), targets
 
     def postprocess(self, result: Any, image_shapes: Any, original_image_sizes: Any) -> Any:

@@ -4,10 +4,10 @@ A detector here is a torchvision model on the stages of any ResNet (`core.resnet
 normalises them by the backbone's own mean and standard deviation; resizing is the samples' work (`data`).
 """
 
-import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,12 +23,10 @@ from core.resnet import Trunk, trunk
 from core.stage import Outcome
 from transfer.task import Task
 from transfer.tasks.detection.data import Batch, Example, Scenes, Size, collate
-from transfer.tasks.detection.freezing import FrozenNorm, freeze
+from transfer.tasks.detection.freezing import NORMS, freeze, precise
 from transfer.tasks.detection.normalizer import Normalizer
 from transfer.tasks.detection.results import coco_results
 from transfer.tasks.detection.scoring import Scoring, VocScoring
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,16 @@ class Detection(Task):
     freeze_at: int = 2
     """How many parts of the backbone stay as they are, of stem, layer1, ..., layer4: 2 is stem and layer1; 0 none."""
     norms_frozen: bool = True
-    """Whether the backbone's BatchNorms keep pretraining's statistics and scales. Those of frozen parts always do."""
+    """Whether the backbone's BatchNorms keep pretraining's statistics and scales (detectron2's FrozenBN). Those of
+    frozen parts always do. False: trained, with the statistics of a process's images, or, with the recipe's
+    `sync_batchnorm`, with those of the whole batch (SyncBN)."""
+    precise_bn: int = 0
+    """After training, the statistics of the trained norms are taken anew as means over so many training batches
+    (detectron2's TEST.PRECISE_BN; Wu and Johnson, arXiv 2105.07576, section 3). 0: the running ones stay."""
     decay_biases: bool = True
-    """Whether weight decay applies to biases and to the scales of norms."""
+    """Whether weight decay applies to the biases of convolutions and linear layers. jwyang's code: no."""
+    decay_norms: bool = True
+    """Whether it applies to the scales and shifts of trained norms. detectron2: no."""
     score_threshold: float = 0.01
     """Detections below this score are dropped."""
     nms_iou: float = 0.5
@@ -63,6 +68,8 @@ class Detection(Task):
         """Check the fields."""
         if not 0 <= self.freeze_at <= 5:
             raise ValueError(f"freeze_at: expected 0 (nothing) to 5 (the whole backbone), got {self.freeze_at}")
+        if self.precise_bn < 0:
+            raise ValueError(f"precise_bn: expected a number of batches, 0 for none, got {self.precise_bn}")
         if self.detections < 1:
             raise ValueError(f"detections: expected at least 1, got {self.detections}")
 
@@ -92,23 +99,31 @@ class Detection(Task):
             raise UserError(
                 f"{type(self).__name__} expects a backbone whose layer4 halves the map; this one's does not"
             )
+        return self.build(backbone, len(self.data.classes(root)))
+
+    def build(self, backbone: Backbone, classes: int) -> nn.Module:
+        """The detector in channels-last memory. classes: without the background."""
         body = trunk(backbone.model)
         freeze(body, self.freeze_at, norms=self.norms_frozen)
-        detector = self.detector(body, backbone, len(self.data.classes(root)))
+        detector = self.detector(body, backbone, classes)
         detector.transform = Normalizer(backbone.spec.mean, backbone.spec.std, self.divisor)
-        tensors = list(detector.parameters())
-        fixed = sum(not p.requires_grad for p in tensors)
-        norms = sum(isinstance(m, FrozenNorm) for m in detector.modules())
-        _log.info("detector: %d of %d parameter tensors fixed, %d norms frozen", fixed, len(tensors), norms)
-        return detector
+        return detector.to(memory_format=torch.channels_last)
 
     def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
-        """What is trained: weights, and biases with norm scales as a group of their own."""
+        """What is trained, those parameters that weight decay spares as a group of their own."""
+        spared = _spared(model, biases=not self.decay_biases, norms=not self.decay_norms)
         trained = [p for p in model.parameters() if p.requires_grad]
-        if self.decay_biases:
-            return [{"params": trained}]
-        weights, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        return [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
+        free = [p for p in trained if id(p) in spared]
+        groups: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in spared]}]
+        return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
+
+    def calibration(self) -> int:
+        """Batches for `calibrate`, where there are norms to calibrate."""
+        return self.precise_bn
+
+    def calibrate(self, model: nn.Module, batches: Iterator[Any]) -> None:
+        """Take the trained norms' statistics anew (`precise_bn`)."""
+        precise(model, (partial(self.loss, model, batch, torch.Generator()) for batch in batches))
 
     def train_data(self, root: Path) -> Scenes:
         """Augmented training images."""
@@ -144,3 +159,14 @@ class Detection(Task):
     def score(self, saved: Any, root: Path) -> Outcome:
         """What `scoring` says of the saved results list."""
         return self.scoring(saved, self.data, root)
+
+
+def _spared(model: nn.Module, *, biases: bool, norms: bool) -> set[int]:
+    """Identities of a model's biases and of its norms' parameters, as asked."""
+    found: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, NORMS):
+            found.update(id(p) for p in module.parameters(recurse=False) if norms)
+        elif biases and isinstance(getattr(module, "bias", None), nn.Parameter):
+            found.add(id(module.bias))
+    return found
