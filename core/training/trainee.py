@@ -46,6 +46,8 @@ class Trainee:
         self.per_epoch = self.recipe.steps_per_epoch(samples)
         self.look_every = _LOOK_EVERY_CUDA if self.fabric.device.type == "cuda" else 1
         self.step = 0
+        self.first_step = True
+        """Whether this process has yet to take a step."""
         self.due = False
         """Whether after_epoch is to say something of what was trained last."""
         self.error: UserError | None = None
@@ -111,6 +113,8 @@ class Trainee:
             if last:
                 self._end_of_losses()
             self.fabric.backward(value)
+        if last and self.first_step:
+            self._refuse_unused()
         if last:
             self._end_step()
         if self.fabric.device.type == "cuda":
@@ -136,6 +140,18 @@ class Trainee:
         if self.looks_at(self.step + 1):
             self.look()
 
+    def _refuse_unused(self) -> None:
+        """Processes wait for every parameter's gradient: one that gets none would leave others unshared, silently."""
+        if self.fabric.world_size == 1:
+            return
+        wanted = {name: p for name, p in self.row.model.named_parameters() if p.requires_grad}
+        if unused := [name for name, parameter in wanted.items() if parameter.grad is None]:
+            raise UserError(
+                f"{len(unused)} of {len(wanted)} parameters that are to be trained have no part in the loss "
+                f"({', '.join(unused[:3])}): several processes cannot train them. Freeze them (requires_grad=False) or "
+                "train in one process"
+            )
+
     def _end_step(self) -> None:
         if self.recipe.clip_norm is not None:
             # A norm that is not finite is left to the look: to ask here would wait for the device at every step.
@@ -147,6 +163,7 @@ class Trainee:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
+        self.first_step = False
         if self.average is not None:
             self.average.update()
         if self.step % self.per_epoch == 0 or self.step == self.total:
