@@ -35,11 +35,6 @@ DATA = VOC(train=(("2007", "trainval"),))
 _FEW: dict[str, Any] = {  # so that none is left out by chance
     "regions_per_image": 64, "anchors_per_image": 10_000, "candidates": (64, 16), "proposals": (8, 8),
 }  # fmt: skip
-    "regions_per_image": 64,
-    "anchors_per_image": 10_000,
-    "candidates": (64, 16),
-    "proposals": (8, 8),
-}
 TASKS: dict[str, Detection] = {
     "ssd": SSD(
         data=DATA, side=SIDE, extras=(16,), scales=(0.2, 0.4, 0.6, 0.8, 1.0), ratios=((2,),) * 4, steps=None,
