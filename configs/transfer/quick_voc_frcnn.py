@@ -31,9 +31,11 @@ config = Transfer(
     recipe=Recipe(
         epochs=5,
         batch_size=8,
+        lr_batch=8,
         optimizer=AdamW(lr=2e-3, weight_decay=1e-4),
         schedule=Cosine(),
         warmup_steps=20,
         clip_norm=10.0,
     ),
+    precision="32-true",
 )

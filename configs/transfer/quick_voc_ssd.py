@@ -30,9 +30,11 @@ config = Transfer(
     recipe=Recipe(
         epochs=10,
         batch_size=16,
+        lr_batch=16,
         optimizer=AdamW(lr=3e-3, weight_decay=1e-4),
         schedule=Cosine(),
         warmup_steps=20,
         clip_norm=10.0,
     ),
+    precision="32-true",
 )
