@@ -1,0 +1,84 @@
+"""Resampled average precision against the evaluator itself on images that are there as often as they were drawn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.detection.bootstrap import Difference, mean, resampled, weights
+from eval.detection.detections import Detections
+from eval.detection.semantics import SEMANTICS, Rule
+from eval.detection.voc import average_precision
+from tests.eval.detection_sets import Image, matched, random_set, real_case
+
+RULES: tuple[Rule, ...] = ("11 points", "area")
+
+
+def copied(detections: Detections, scenes: list[Image], counts: np.ndarray) -> tuple[Detections, list[Image]]:
+    """Every image as often as `counts` says, the copies named apart."""
+    times = dict(zip((scene.id for scene in scenes), counts.tolist(), strict=True))
+    images = [replace(scene, id=f"{scene.id}#{j}") for scene in scenes for j in range(times[scene.id])]
+    repeated = [(d, j) for d, image in enumerate(detections.image_ids) for j in range(times[image])]
+    at = np.array([d for d, _ in repeated], int)
+    names = [f"{detections.image_ids[d]}#{j}" for d, j in repeated]
+    return Detections(names, detections.labels[at], detections.scores[at], detections.boxes[at]), images
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", SEMANTICS)
+def test_equals_the_evaluator_on_copied_images(rule: Rule, name: str) -> None:
+    detections, scenes = random_set(3)
+    ious, semantics = (0.3, 0.5, 0.75), SEMANTICS[name]
+    drawn = weights(len(scenes), 40, seed=5)
+    table = resampled(matched(detections, scenes, 4, ious, semantics), drawn, rule)
+    assert table.shape == (4, 3, 40)
+    for r in range(drawn.shape[1]):
+        plain = average_precision(matched(*copied(detections, scenes, drawn[:, r]), 4, ious, semantics), rule)
+        np.testing.assert_allclose(table[:, :, r], plain, atol=1e-12)
+
+
+def test_a_resample_without_objects_of_a_class_leaves_it_out() -> None:
+    detections, scenes = random_set(1, images=4)
+    counts = np.array([[0, 1], [0, 1], [0, 1], [4, 1]], np.uint8)  # the last image has no object
+    table = resampled(matched(detections, scenes, 3), counts, "11 points")
+    assert np.isnan(table[:, :, 0]).all()
+    np.testing.assert_allclose(table[:, :, 1], average_precision(matched(detections, scenes, 3)), atol=1e-12)
+    some = np.array([[[1.0, np.nan]], [[0.5, 0.25]]])  # [K, T, R]
+    assert mean(some).tolist() == [[75.0, 25.0]]
+
+
+def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    detections, scenes = random_set(2)
+    matches, drawn = matched(detections, scenes), weights(len(scenes), 30)
+    whole = resampled(matches, drawn, "area")
+    monkeypatch.setattr("eval.detection.bootstrap._CELLS", 500)
+    np.testing.assert_array_equal(resampled(matches, drawn, "area"), whole)
+
+
+def test_no_detections_are_zeros() -> None:
+    nothing = Detections([], np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))
+    table = resampled(matched(nothing, random_set(0)[1]), weights(12, 5), "11 points")
+    assert np.nanmax(table) == 0
+
+
+def test_weights_draw_as_many_images_as_there_are() -> None:
+    drawn = weights(50, 20, seed=1)
+    assert (drawn.sum(axis=0) == 50).all()
+    assert len(np.unique(drawn, axis=1).T) == 20
+    np.testing.assert_array_equal(drawn, weights(50, 20, seed=1))
+
+
+def test_difference_is_paired() -> None:
+    first, second = np.array([3.0, 5.0, 4.0, 8.0]), np.array([2.0, 6.0, 3.0, 7.0])
+    found = Difference.of((5.0, 4.5), (first, second))
+    assert (found.value, found.share_above) == (0.5, 0.75)
+    assert found.interval == pytest.approx((-0.85, 1.0))
+
+
+def test_interval_of_the_real_case_holds_its_number(real_data: Path) -> None:
+    case = real_case(real_data)
+    matches = matched(case.detections, list(case.scenes), 20)  # type: ignore[arg-type]
+    low, high = np.percentile(mean(resampled(matches, weights(200, 300), "11 points"))[0], [2.5, 97.5])
+    assert low < case.expected["voc07_11point"]["AP50"] < high
+    assert 1 < high - low < 15, "200 images are few"
