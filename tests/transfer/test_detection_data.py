@@ -1,12 +1,13 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
-from core.data.records import DataError, SceneRecord
+from core.data.records import DataError, Naming, SceneRecord
 from tests.transfer.detection_cases import scenes
 from transfer.tasks.detection.augmentation import SSDAugmentation
-from transfer.tasks.detection.data import Fit, Scenes, Square, collate, flip
+from transfer.tasks.detection.data import Fit, MultiScale, Scenes, Square, collate, flip
 
 
 def test_sizes_of_the_two_protocols() -> None:
@@ -34,8 +35,7 @@ def test_flip_mirrors_image_and_boxes_together(tmp_path: Path) -> None:
     data = Scenes(scenes(tmp_path), Square(64), flip())
     seen = set()
     for seed in range(8):
-        torch.manual_seed(seed)
-        example = data.sample(0)
+        example = data.seeded_sample(0, seed)
         x0, y0, x1, y1 = (round(v) for v in example.boxes[0].tolist())
         assert example.image[0, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].float().mean() > 200
         seen.add(x0)
@@ -44,13 +44,13 @@ def test_flip_mirrors_image_and_boxes_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("index", [0, 3])
 def test_ssd_augmentation_keeps_boxes_inside_and_never_fails(tmp_path: Path, index: int) -> None:
-    data = Scenes(scenes(tmp_path), None, SSDAugmentation().build(64))
+    data = Scenes(scenes(tmp_path), Square(64), SSDAugmentation())
     counts = set()
-    for seed in range(30):
-        torch.manual_seed(seed)
-        example = data.sample(index)
+    for seed in range(60):
+        example = data.seeded_sample(index, seed)
         assert example.image.shape == (3, 64, 64)
         assert example.image.dtype == torch.uint8
+        assert (example.boxes.dtype, example.labels.dtype) == (torch.float32, torch.int64)
         assert len(example.boxes) == len(example.labels)
         assert (example.boxes >= 0).all()
         assert (example.boxes <= 64).all()
@@ -61,15 +61,18 @@ def test_ssd_augmentation_keeps_boxes_inside_and_never_fails(tmp_path: Path, ind
 
 def test_samples_are_a_function_of_the_seed_and_of_no_cache(tmp_path: Path) -> None:
     records = scenes(tmp_path)
-    plain, cached = (Scenes(records, None, SSDAugmentation().build(48), cache=c) for c in (False, True))
-    for _ in range(2):  # the second time the cache answers
+    plain, cached = (Scenes(records, Square(48), SSDAugmentation(), cache=c) for c in (False, True))
+    seen = set()
+    for seed in range(20):  # from the second on nothing is left of what was done to a kept image
         for index in range(3):
-            torch.manual_seed(index)
-            one = plain.sample(index)
-            torch.manual_seed(index)
-            two = cached.sample(index)
+            torch.manual_seed(7)
+            one = plain.seeded_sample(index, seed)
+            torch.manual_seed(8)
+            two = cached.seeded_sample(index, seed)
             assert torch.equal(one.image, two.image)
             assert torch.equal(one.boxes, two.boxes)
+            seen.add(one.image.numpy().tobytes())
+    assert len(seen) == 60
 
 
 def test_difficult_objects_are_left_out_or_kept(tmp_path: Path) -> None:
@@ -86,6 +89,39 @@ def test_collate_keeps_the_order_of_columns(tmp_path: Path) -> None:
     assert [tuple(image.shape[-2:]) for image in batch.images] == [(64, 85), (85, 64), (64, 85), (64, 85)]
     assert [len(boxes) for boxes in batch.boxes] == [2, 1, 2, 0]
     assert batch.boxes[3].shape == (0, 4)
+
+
+def test_results_get_the_names_of_their_data_set(tmp_path: Path) -> None:
+    records = scenes(tmp_path)
+    plain = collate([Scenes(records, Square(64)).sample(i) for i in range(2)])
+    assert (plain.ids, plain.categories) == (["000001", "000002"], ())
+    data = Scenes(records, Square(64), naming=Naming((3, 7, 90), numbers=True))
+    named = collate([data.sample(i) for i in range(2)])
+    assert (named.ids, named.categories) == ([1, 2], (3, 7, 90))
+    assert data.sample(0).labels.tolist() == [1, 2], "the network's labels are what they were"
+
+
+def test_multi_scale_draws_one_of_the_sides(tmp_path: Path) -> None:
+    data = Scenes(scenes(tmp_path), MultiScale((48, 60, 90), 100), flip())
+    sides = [tuple(data.seeded_sample(0, seed).image.shape[-2:]) for seed in range(60)]  # of 90 x 120 pixels
+    assert {side: sides.count(side) > 10 for side in sides} == {(48, 64): True, (60, 80): True, (75, 100): True}
+    assert MultiScale((48, 60, 90), 100)(90, 120) == (75, 100)
+    with pytest.raises(ValueError, match="at least one side"):
+        MultiScale(())
+
+
+def test_groups_are_the_orientations(tmp_path: Path) -> None:
+    records = scenes(tmp_path)
+    assert Scenes(records, Fit(), by_aspect=True).groups == [0, 1, 0, 0]
+    assert Scenes(records, Fit()).groups is None
+
+
+def test_boxes_go_by_the_image_as_it_is_where_its_annotation_errs(tmp_path: Path) -> None:
+    record = scenes(tmp_path)[0]  # 120 x 90
+    doubled = tuple((2 * x0, 3 * y0, 2 * x1, 3 * y1) for x0, y0, x1, y1 in record.boxes)
+    wrong = dataclasses.replace(record, size=(240, 270), boxes=doubled)
+    right, same = (Scenes([one], Square(60)).sample(0) for one in (record, wrong))
+    torch.testing.assert_close(right.boxes, same.boxes)
 
 
 def test_a_truncated_image_is_named(tmp_path: Path) -> None:

@@ -4,31 +4,37 @@ Letters: H, W height and width of the network's input; B objects in one image. B
 half-open, origin 0. Labels are 1-based inside the networks, because torchvision's heads keep 0 for the background.
 """
 
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
-from core.data.records import SceneRecord
-from core.images import Pictures
+from core.data.records import Naming, SceneRecord
+from core.images import Originals
+from transfer.tasks.detection.views import Augmentation, Boxes, Drawn, Flip, Window, show
+
+FILL = (124, 116, 104)
+"""ImageNet's mean colour in RGB: what stands around an image that is zoomed out."""
 
 
 class Example(NamedTuple):
     """One image at the network's size with its objects.
 
-    `size` is the file's own width and height, to which predictions are mapped back.
+    `size` is the file's own width and height, to which predictions are mapped back. `id` and `categories` are what a
+    COCO results file calls the image, and the class of each label (from 1): see `core.data.records.Naming`.
     """
 
     image: Tensor  # [3, H, W] uint8
     boxes: Tensor  # [B, 4] float32, pixels of `image`
     labels: Tensor  # [B] int64, 1-based
-    id: str
+    id: str | int
     size: tuple[int, int]
+    categories: tuple[int, ...] = ()
 
 
 class Batch(NamedTuple):
@@ -37,14 +43,15 @@ class Batch(NamedTuple):
     images: list[Tensor]
     boxes: list[Tensor]
     labels: list[Tensor]
-    ids: list[str]
+    ids: list[str | int]
     sizes: list[tuple[int, int]]
+    categories: tuple[int, ...] = ()
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """A list of examples as a batch."""
-    images, boxes, labels, ids, sizes = (list(column) for column in zip(*examples, strict=True))
-    return Batch(images, boxes, labels, ids, sizes)
+    """A list of examples of one data set as a batch."""
+    images, boxes, labels, ids, sizes, categories = (list(column) for column in zip(*examples, strict=True))
+    return Batch(images, boxes, labels, ids, sizes, categories[0])
 
 
 class Size(ABC):
@@ -53,6 +60,10 @@ class Size(ABC):
     @abstractmethod
     def __call__(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to resize an image of this height and width to."""
+
+    def drawn(self, rng: random.Random) -> "Size":
+        """The rule for one training image. Default: this one."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,64 +90,100 @@ class Fit(Size):
         return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+@dataclass(frozen=True)
+class MultiScale(Size):
+    """`Fit` with a short side drawn anew for each training image, each with the same probability.
+
+    detectron2's "choice" of INPUT.MIN_SIZE_TRAIN.
+    """
+
+    shorts: tuple[int, ...]
+    """Pixels."""
+    long: int = 1333
+    """Most pixels of the long side."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        if not self.shorts or min(self.shorts) < 1:
+            raise ValueError(f"MultiScale: shorts: expected at least one side in pixels, got {self.shorts}")
+
+    def __call__(self, height: int, width: int) -> tuple[int, int]:
+        """With the largest of the short sides: what a plan reckons with."""
+        return Fit(max(self.shorts), self.long)(height, width)
+
+    def drawn(self, rng: random.Random) -> Fit:
+        """One of them."""
+        return Fit(rng.choice(self.shorts), self.long)
+
+
 class Scenes:
     """Samples of a detection data set.
 
     Args:
         records: images with their objects.
-        size: what to resize a decoded image to before `augment`; None leaves it, and `augment` must resize.
-        augment: a torchvision v2 transform of {"image", "boxes", "labels"}, drawing from torch's global generator.
+        size: the size at which a view of an image is shown.
+        augment: what view that is; None: the whole image as it is.
         keep_difficult: whether objects marked difficult are among the targets.
-        cache: keep decoded (and resized) images in memory.
+        cache: keep decoded images in memory.
+        by_aspect: whether a training batch is to hold images of one orientation.
+        naming: what a results file calls the images and classes; None: ids as they stand, classes from 0.
     """
 
     def __init__(
         self,
         records: Sequence[SceneRecord],
-        size: Size | None,
-        augment: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        size: Size,
+        augment: Augmentation | None = None,
         *,
         keep_difficult: bool = False,
         cache: bool = False,
+        by_aspect: bool = False,
+        naming: Naming | None = None,
     ):
         self.records = records
         self.size = size
         self.augment = augment
         self.keep_difficult = keep_difficult
-        self.pictures = Pictures([record.path for record in records], self._resize, keep=cache)
+        self.naming = naming
+        self.pictures = Originals([record.path for record in records], keep=cache)
+        self.groups = [int(r.size[0] <= r.size[1]) for r in records] if by_aspect else None
+        """Of each image: 0 wider than high, 1 not (see `core.loader.Grouped`); None: batches may mix them."""
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def sample(self, index: int) -> Example:
+    def seeded_sample(self, index: int, seed: int) -> Example:
         """The example of one record. Raises DataError where the image cannot be read."""
-        record = self.records[index]
-        image = self.pictures[index]  # [3, H, W]
-        height, width = image.shape[-2:]
-        boxes, labels = _targets(record, keep_difficult=self.keep_difficult)
-        scale = torch.tensor([width / record.size[0], height / record.size[1]]).repeat(2)  # x, y, x, y
-        boxes = boxes * scale
+        record, picture, rng = self.records[index], self.pictures[index], random.Random(seed)
+        learned = [i for i, hard in enumerate(record.difficult) if self.keep_difficult or not hard]
+        boxes = _scaled([record.boxes[i] for i in learned], record.size, (picture.width, picture.height))
+        drawn = Drawn(Window(0, 0, picture.width, picture.height))
         if self.augment is not None:
-            wrapped = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width))
-            out = self.augment({"image": tv_tensors.Image(image), "boxes": wrapped, "labels": labels})
-            image, boxes, labels = (out[key].as_subclass(Tensor) for key in ("image", "boxes", "labels"))
-        return Example(image, boxes, labels, record.id, record.size)
+            drawn = self.augment.draw(picture.height, picture.width, boxes.tolist(), rng)
+        size = self.size.drawn(rng)(drawn.window.height, drawn.window.width)
+        pixels, placed, kept = show(picture, boxes, drawn, size, FILL)
+        labels = [record.labels[learned[i]] + 1 for i in kept.tolist()]
+        return Example(
+            torch.from_numpy(pixels).permute(2, 0, 1),
+            torch.from_numpy(placed.astype(np.float32)),
+            torch.tensor(labels, dtype=torch.int64),
+            record.id if self.naming is None else self.naming.image_id(record.id),
+            record.size,
+            () if self.naming is None else self.naming.categories,
+        )
 
-    def _resize(self, image: Tensor) -> Tensor:
-        if self.size is None:
-            return image
-        resized: Tensor = v2.functional.resize(image, list(self.size(*image.shape[-2:])), antialias=True)
-        return resized
-
-
-def _targets(record: SceneRecord, *, keep_difficult: bool) -> tuple[Tensor, Tensor]:
-    """Boxes [B, 4] in the file's pixels and 1-based labels [B] of the objects to learn from; B may be 0."""
-    kept = [i for i, hard in enumerate(record.difficult) if keep_difficult or not hard]
-    boxes = torch.tensor([record.boxes[i] for i in kept], dtype=torch.float32).reshape(-1, 4)
-    labels = torch.tensor([record.labels[i] + 1 for i in kept], dtype=torch.int64)
-    return boxes, labels
+    def sample(self, index: int) -> Example:
+        """The same, with a seed from torch's global generator."""
+        return self.seeded_sample(index, int(torch.randint(2**62, ())))
 
 
-def flip() -> Any:
+def _scaled(boxes: Sequence[tuple[float, ...]], noted: tuple[int, int], real: tuple[int, int]) -> Boxes:
+    """Boxes [B, 4] from pixels of the image as its annotation notes its (width, height), to those that it has."""
+    scale = np.array([real[0] / noted[0], real[1] / noted[1]] * 2)
+    scaled: Boxes = np.array(boxes, np.float64).reshape(-1, 4) * scale
+    return scaled
+
+
+def flip() -> Augmentation:
     """A horizontal flip with probability 1/2; the image's size stays."""
-    return v2.RandomHorizontalFlip(0.5)
+    return Flip()
