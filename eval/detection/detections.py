@@ -45,20 +45,58 @@ class Detections:
                 raise EvalError(f"image {self.image_ids[at]!r}: {fault}: {self.scores[at]}, {self.boxes[at].tolist()}")
 
     @classmethod
-    def from_coco(cls, results: Iterable[Mapping[str, Any]]) -> "Detections":
-        """From COCO's list of results, boxes x, y, width, height; `category_id` is the class from 0."""
+    def from_coco(
+        cls, results: Iterable[Mapping[str, Any]], categories: Mapping[int, int] | None = None
+    ) -> "Detections":
+        """From COCO's list of results, boxes x, y, width, height.
+
+        Args:
+            results: dictionaries of image_id, category_id, bbox, score.
+            categories: the label of every `category_id`; without it the id is the label, from 0.
+        """
         found = list(results)
         try:
             boxes = np.array([result["bbox"] for result in found], dtype=np.float64).reshape(len(found), 4)
             boxes[:, 2:] += boxes[:, :2]
-            labels = np.array([result["category_id"] for result in found])
+            numbers = [result["category_id"] for result in found]
             scores = np.array([result["score"] for result in found])
             image_ids = [str(result["image_id"]) for result in found]
         except (KeyError, TypeError, ValueError) as error:
             raise EvalError(
                 f"detections: expected image_id, category_id, bbox, score in every entry: {error}"
             ) from None
-        return cls(image_ids, labels, scores, boxes)
+        return cls(image_ids, np.array(labels_of(numbers, categories)), scores, boxes)
+
+    def ranking(self, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Positions, best score first: [D]. Of equal scores, the smaller image, then the smaller x0, y0, x1, y1.
+
+        Whatever order the detections were given in, the same boxes come out in the same order.
+
+        Args:
+            images: [D] position of the image among the sorted ids. scores: [D] as they are to be compared.
+        """
+        order = np.argsort(-scores, kind="stable")
+        ranked = scores[order]
+        tied = np.zeros(len(order), bool)
+        tied[1:] = ranked[1:] == ranked[:-1]
+        tied[:-1] |= tied[1:]
+        some = order[tied]
+        if some.size:
+            keys = (self.labels, *self.boxes.T[::-1], images, -scores)
+            order[tied] = some[np.lexsort([key[some] for key in keys])]
+        return order
+
+
+def labels_of(numbers: Sequence[int], categories: Mapping[int, int] | None) -> Sequence[int]:
+    """The labels of category ids; without `categories` the ids themselves. EvalError: an id that is not there."""
+    if categories is None:
+        return numbers
+    try:
+        return [categories[number] for number in numbers]
+    except (KeyError, TypeError) as error:
+        known = sorted(categories)
+        shown = ", ".join(map(str, known[:20])) + (f", ... ({len(known)})" if len(known) > 20 else "")
+        raise EvalError(f"detections: category_id {error} is not known; there are {shown}") from None
 
 
 def _array(name: str, values: ArrayLike, kind: type, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,7 +19,7 @@ from eval.errors import EvalError
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Every detection's fate, best score first; of equal scores the smaller image id first, then the order given."""
+    """Every detection's fate, in the order of `Detections.ranking`: best score first."""
 
     semantics: Semantics
     truth: Truth
@@ -98,7 +98,7 @@ def match(detections: Detections, truth: Truth, ious: Sequence[float], semantics
         truth = truth.only(~truth.difficult)
     hard = truth.difficult if semantics.difficult == "neither" else np.zeros(len(truth.labels), bool)
     scores = rounded(detections.scores, 3) if semantics.rounded else detections.scores
-    order = np.lexsort((images, -scores))  # stable
+    order = detections.ranking(images, scores)
     labels, images, boxes = labels[order], images[order], detections.boxes[order]
 
     best, iou = _best_objects(boxes, labels * truth.images + images, truth, semantics)

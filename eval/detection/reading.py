@@ -1,65 +1,129 @@
 """Detections from files: COCO's results JSON, or Pascal VOC's text files."""
 
-import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from eval.detection.detections import ONE_BASED, Detections
+from eval.detection.detections import ONE_BASED, Detections, labels_of
 from eval.errors import EvalError
+
+
+class _Entry(msgspec.Struct, gc=False):
+    """One detection of a JSON file, its types checked while it is parsed."""
+
+    image_id: str | int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    score: float
+
+
+class _DataSet(msgspec.Struct, gc=False):
+    """Some programs write the detections as a data set's annotations."""
+
+    annotations: list[_Entry]
 
 
 def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int, int] | None = None) -> Detections:
     """Detections from a COCO results file, or a folder of VOC results files (or one of them).
 
+    A class that a folder has no file for has no detections, with a warning.
+
     Args:
-        path: a JSON file: a list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}. Or a folder
-            of text files named `<anything>_<class>.txt` (`comp4_det_test_cat.txt`) or `<class>.txt`, one detection a
-            line: image id, score, and VOC's corners (1-based, both ends inside).
+        path: a JSON file: a list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}, or an object
+            with such a list as "annotations". Or a folder of text files named `<anything>_<class>.txt`
+            (`comp4_det_test_cat.txt`) or `<class>.txt`, one detection a line: image id, score, and VOC's corners
+            (1-based, both ends inside).
         classes: their names, in the order of the labels.
         categories: the label of every `category_id` of a JSON file; without it the id is the label, from 0.
 
-    Raises EvalError naming the file, and the entry or line.
+    Raises EvalError naming the file, and the entry or line: it is missing, malformed or truncated, or as `Detections`.
     """
     if path.is_dir():
         return _of_texts(sorted(path.glob("*.txt")), path, classes)
     if path.suffix == ".txt":
         return _of_texts([path], path, classes)
-    return _of_json(path, classes, categories)
-
-
-def _of_json(path: Path, classes: Sequence[str], categories: Mapping[int, int] | None) -> Detections:
+    found = _entries(path)
+    known = {label: label for label in range(len(classes))} if categories is None else categories
+    boxes = np.fromiter(chain.from_iterable([entry.bbox for entry in found]), np.float64, 4 * len(found)).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise EvalError(f"{path}: cannot be read as JSON: {error}") from None
-    detections = Detections.from_coco(found)
-    if categories is None:
-        return detections
-    labels = np.array([categories[number] for number in detections.labels.tolist()], np.int64)
-    return Detections(detections.image_ids, labels, detections.scores, detections.boxes)
+        labels = labels_of([entry.category_id for entry in found], known)
+        ids = [str(entry.image_id) for entry in found]
+        return Detections(ids, np.array(labels, np.int64), np.array([entry.score for entry in found]), boxes)
+    except EvalError as error:
+        raise EvalError(f"{path}: {error}") from None
+
+
+def _entries(path: Path) -> list[_Entry]:
+    try:
+        content = path.read_bytes()
+        if content.lstrip()[:1] == b"{":
+            return msgspec.json.decode(content, type=_DataSet).annotations
+        return msgspec.json.decode(content, type=list[_Entry])
+    except OSError as error:
+        raise EvalError(f"{path}: cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # "... - at `$[3].bbox`": the fourth entry
+        raise EvalError(
+            f"{path}: {error}; expected a JSON list of objects with image_id, category_id, bbox (x, y, width, height) "
+            "and score"
+        ) from None
 
 
 def _of_texts(paths: Sequence[Path], where: Path, classes: Sequence[str]) -> Detections:
-    ids: list[str] = []
-    labels: list[int] = []
-    numbers: list[list[float]] = []
+    files: dict[int, Path] = {}
     for path in paths:
         label = _label(path, classes)
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            image, *rest = line.split()
-            if len(rest) != 5:
-                raise EvalError(f"{path}:{number}: expected image id, score and four corners, got {line!r}")
-            ids.append(image)
-            labels.append(label)
-            numbers.append([float(value) for value in rest])
-    table = np.array(numbers).reshape(-1, 5)
-    return Detections(ids, np.array(labels, np.int64), table[:, 0], table[:, 1:] - ONE_BASED)
+        if label in files:
+            raise EvalError(f"{where}: two files for class {classes[label]!r}: {files[label].name} and {path.name}")
+        files[label] = path
+    if not files:
+        raise EvalError(f"{where}: no text files; expected one for each class: <anything>_<class>.txt")
+    if missing := [name for label, name in enumerate(classes) if label not in files]:
+        warnings.warn(f"{where}: no file for {_listed(missing)}: no detections of them", stacklevel=3)
+    rows = {label: _rows(path) for label, path in files.items()}
+    table = np.array([row[1] for found in rows.values() for row in found], np.float64).reshape(-1, 5)
+    labels = np.repeat(list(rows), [len(found) for found in rows.values()])
+    ids = [row[0] for found in rows.values() for row in found]
+    try:
+        return Detections(ids, labels, table[:, 0], table[:, 1:] - ONE_BASED)
+    except EvalError as error:
+        raise EvalError(f"{where}: {error}") from None
+
+
+def _rows(path: Path) -> list[tuple[str, list[float]]]:
+    """Image id, and score and four corners, of every line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvalError(f"{path}: cannot be read as text: {error}") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        columns = line.split()
+        if not columns:
+            continue
+        try:
+            if len(columns) != 6:
+                raise ValueError(f"{len(columns)} columns")
+            rows.append((columns[0], list(map(float, columns[1:]))))
+        except ValueError as error:
+            raise EvalError(
+                f"{path}:{number}: expected image id, score and four corners, got {line[:80]!r} ({error})"
+            ) from None
+    return rows
 
 
 def _label(path: Path, classes: Sequence[str]) -> int:
-    for label, name in enumerate(classes):
-        if path.stem == name or path.stem.endswith(f"_{name}"):
-            return label
-    raise EvalError(f"{path}: its name ends in no class; expected one of {', '.join(classes)}")
+    """The class whose name the file's ends in, the longest of several."""
+    ends = [label for label, name in enumerate(classes) if path.stem == name or path.stem.endswith(f"_{name}")]
+    if not ends:
+        raise EvalError(f"{path}: its name ends in no class; expected <anything>_<class>.txt of {_listed(classes)}")
+    return max(ends, key=lambda label: len(classes[label]))
+
+
+def _listed(names: Iterable[object]) -> str:
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:20]) + (f", ... ({len(shown)})" if len(shown) > 20 else "")

@@ -32,8 +32,9 @@ what the program prints. Read in these sources:
     the same; it is off everywhere, because rounding makes ties, and how those programs order ties is chance.
 (4) A class without one detection lowers that program's mean by 1/K of -100%. Here it counts 0.
 
-Two things are one rule for all here. Of equal scores the smaller image id goes first, then the order given within the
-image. A class without an object to find is named and left out of the means, as is done with the devkit's NaN.
+Two things are one rule for all here. Of equal scores the smaller image id (as text) goes first, then the box with the
+smaller x0, y0, x1, y1: no result depends on the order of images or of entries. A class without an object to find is
+named and left out of the means, as is done with the devkit's NaN.
 
 pycocotools differs in more: >=, half-open widths, the best object *not yet taken*, 101 recalls, 100 detections an
 image, no difficult objects; those numbers come from `eval.detection.coco`.

@@ -93,7 +93,7 @@ def plain_ap(detections: Detections, scenes: list[Scene], label: int, threshold:
     taken: set[tuple[str, int]] = set()
     order = sorted(
         (d for d in range(len(detections.scores)) if detections.labels[d] == label),
-        key=lambda d: (-detections.scores[d], detections.image_ids[d], d),
+        key=lambda d: (-detections.scores[d], detections.image_ids[d], *detections.boxes[d]),
     )
     outcomes = []
     for d in order:
