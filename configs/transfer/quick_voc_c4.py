@@ -1,7 +1,7 @@
 """Faster R-CNN (C4) on the synthetic world's VOC, 128 px: a column of `quick_detection`.
 
 Source: ours; the form of `voc_frcnn_moco` (layer3 proposes, layer4 with one more norm is the head, all trained), made
-small: anchors of 24, 48, 96 pixels, regions of 8 x 8, 32 of them an image; nothing else is MoCo's.
+small: anchors of 24, 48, 96 pixels, regions of 8 x 8, 16 of them an image; nothing else is MoCo's.
 Command: `python -m transfer configs/transfer/quick_voc_c4.py --backbone runs/pretrain/quick_baseline/seed0`
 Expected: docs/detection.md.
 """
@@ -23,9 +23,9 @@ config = Transfer(
         freeze_at=0,
         norms_frozen=False,
         anchors_per_image=64,
-        regions_per_image=32,
+        regions_per_image=16,
         candidates=(256, 128),
-        proposals=(64, 32),
+        proposals=(48, 32),
         score_threshold=0.02,
         detections=50,
         cache_images=True,
