@@ -2,16 +2,17 @@
 
 `python -m eval table TABLE` prints a table, and writes it as Markdown and CSV.
 `python -m eval curves RUN ... --out FIGURE` draws the errors of training and validation over epochs.
+`python -m eval detection PREDICTIONS --voc ROOT` scores detections of any program.
 """
 
 import argparse
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.detection import command as detection
 from eval.errors import EvalError
+from eval.files import replacing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     errors = ("top1_error", "top5_error")
     curves.add_argument("--metric", choices=errors, default=errors[0], help="which error (default: %(default)s)")
     curves.set_defaults(run=_curves)
+    of_detections = commands.add_parser("detection", help=detection.ABOUT, description=detection.ABOUT)
+    detection.add_arguments(of_detections)
+    of_detections.set_defaults(run=detection.run)
     args = parser.parse_args(argv)
     try:
         args.run(args)
@@ -98,15 +102,8 @@ def _make(args: argparse.Namespace, path: Path, data: str | None) -> tuple[str, 
 
 def _write(path: Path, content: str) -> None:
     """All or nothing: a disk that is full leaves the old file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
         part.write_text(content, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise EvalError(f"{path}: cannot be written: {error}") from None
 
 
 def _words(text: str) -> list[str]:

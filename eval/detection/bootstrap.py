@@ -10,7 +10,7 @@ The precision of a resample is needed only at the detections that find an object
 Their running numbers of detections are sums of image counts over the stretch since the last of them.
 
 Letters: D detections, K classes, T thresholds of IoU, N images, R resamples, M detections of a class that find an
-object at some threshold.
+object.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _CELLS = 1 << 23  # detections times resamples at once: some 40 MB
 
 
 def weights(images: int, resamples: int, seed: int = 0) -> NDArray[np.uint8]:
-    """How often each image is drawn in each resample: [N, R]. Row sums differ, column sums are N."""
+    """How often each image is drawn in each resample: [N, R]; a column's sum is N."""
     return Bootstrap(images, resamples, seed).weights
 
 
@@ -60,9 +60,13 @@ def resampled(matches: Matches, weights: NDArray[np.uint8], rule: Rule) -> NDArr
 
 
 def mean(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Percent, mean over the classes that the resample has objects of: [K, T, R] -> [T, R]."""
+    """Percent, mean over the classes that the resample has objects of: [K, T, R] -> [T, S].
+
+    Resamples without any object, which a handful of images may have, are left out: S of R are not.
+    """
+    table = table[:, :, ~np.isnan(table).all(axis=(0, 1))]
     there = ~np.isnan(table)
-    return np.asarray(100 * np.where(there, table, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
+    return np.asarray(100 * np.where(there, table, 0.0).sum(axis=0) / there.sum(axis=0))
 
 
 @dataclass(frozen=True)

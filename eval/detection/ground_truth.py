@@ -7,6 +7,7 @@ from pathlib import Path
 from core.data.coco_instances import Instances, read_instances
 from core.data.records import SceneRecord
 from core.data.voc import VOC_CLASSES, annotations
+from eval.detection.semantics import Rule
 
 LAST_YEAR_OF_ELEVEN_POINTS = 2009  # the development kit of VOC 2010 changed to the area below the curve
 
@@ -22,26 +23,31 @@ class GroundTruth:
     """Names by label."""
     category_ids: tuple[int, ...]
     """By label: the `category_id` that predictions in COCO's format have."""
+    rule: Rule
+    """What its own years' development kit computes."""
     instances: Instances | None = None
     """The COCO file, where it is one."""
 
 
-def voc(root: Path, year: str = "2007", image_set: str = "test") -> GroundTruth:
-    """A VOC image set; no image is read. Category ids are 0 to 19, as the stage `transfer` writes them.
+def voc(root: Path, year: str = "2007", image_set: str = "test", first: int = 0) -> GroundTruth:
+    """A VOC image set; no image is read.
 
     Args:
         root: the folder VOCdevkit, the one that holds it, or VOC<year> itself.
         year: "2007", ...
         image_set: the name of a file in ImageSets/Main.
+        first: category id of the first class. The stage `transfer` counts from 0, COCO files of VOC often from 1.
 
     Raises:
         DataError: something is missing or malformed.
     """
     scenes = annotations(root, year, image_set)
-    return GroundTruth(f"VOC{year} {image_set}", scenes, VOC_CLASSES, tuple(range(len(VOC_CLASSES))))
+    rule: Rule = "area" if year.isdecimal() and int(year) > LAST_YEAR_OF_ELEVEN_POINTS else "11 points"
+    ids = tuple(range(first, first + len(VOC_CLASSES)))
+    return GroundTruth(f"VOC{year} {image_set}", scenes, VOC_CLASSES, ids, rule)
 
 
 def coco(path: Path) -> GroundTruth:
     """A COCO instances file. Category ids are the file's own. DataError: it is missing or malformed."""
     found = read_instances(path)
-    return GroundTruth(path.name, found.scenes(), found.classes, found.category_ids, found)
+    return GroundTruth(path.name, found.scenes(), found.classes, found.category_ids, "area", found)

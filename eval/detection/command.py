@@ -1,0 +1,177 @@
+"""`python -m eval detection PREDICTIONS --voc ROOT`: numbers of detections in files. No torch.
+
+Everything but the parser is imported once the command line is understood, so that --help costs nothing.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval.errors import EvalError
+
+if TYPE_CHECKING:
+    from eval.detection.evaluation import Evaluation
+    from eval.detection.ground_truth import GroundTruth
+    from eval.detection.semantics import Rule, Semantics
+    from eval.detection.summary import Summary
+
+ABOUT = "average precision of detections, by VOC's rules or COCO's, with intervals and a split of the errors"
+_RESAMPLES = 1000  # of --against, where --bootstrap does not say
+_RULES: dict[str, "Rule"] = {"11-points": "11 points", "area": "area"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes; `run` reads it."""
+    parser.add_argument(
+        "predictions",
+        type=Path,
+        help="a COCO results file (.json), a folder of VOC results files (<anything>_<class>.txt), or one of these",
+    )
+    where = parser.add_argument_group("ground truth, one of the two").add_mutually_exclusive_group(required=True)
+    where.add_argument("--voc", type=Path, metavar="ROOT", help="VOCdevkit or the folder it is in; no image is read")
+    where.add_argument("--coco", type=Path, metavar="FILE", help="instances_*.json: prints COCO's twelve numbers")
+    voc = parser.add_argument_group("with --voc")
+    voc.add_argument("--year", default="2007", help="of the folder VOC<year> (default: %(default)s)")
+    voc.add_argument("--image-set", default="test", metavar="SET", help="in ImageSets/Main (default: %(default)s)")
+    voc.add_argument(
+        "--first-category",
+        type=int,
+        default=0,
+        metavar="N",
+        help="category_id of aeroplane, the others follow by name (default: 0, as `transfer` writes)",
+    )
+    _rules(parser.add_argument_group("VOC's numbers (with --coco: where one of these or of those below is given)"))
+    _analysis(parser.add_argument_group("analysis"))
+
+
+def _rules(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--semantics", metavar="NAME", help="whose evaluator to be equal to (default: detectron2)")
+    group.add_argument(
+        "--rule",
+        choices=_RULES,
+        help="of average precision (default: 11-points for VOC until 2009, area for later years and COCO)",
+    )
+    group.add_argument("--all-semantics", action="store_true", help="the same detections by every evaluator")
+
+
+def _analysis(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--bootstrap", type=_resamples, default=0, metavar="N", help="95%% intervals from N resamples of the images"
+    )
+    group.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help=f"other predictions: the difference, in the same resamples ({_RESAMPLES} unless --bootstrap says)",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of the resamples (default: %(default)s)")
+    group.add_argument("--errors", action="store_true", help="what each kind of error costs at IoU .5, as TIDE does")
+    group.add_argument(
+        "--curves",
+        type=Path,
+        metavar="FIGURE",
+        help="precision over recall of every class: FIGURE (.png, .pdf, .svg), and the numbers beside it as .csv",
+    )
+    group.add_argument("--json", type=Path, metavar="OUT", help="write the numbers there too")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the numbers, and write what was asked for. EvalError: something that the user can mend."""
+    from core.data.records import DataError
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            summary = _summary(args)
+            text = summary.text()
+        except DataError as error:
+            raise EvalError(str(error)) from error
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        sys.stderr.write(f"warning: {message}\n")
+    sys.stdout.write(text)
+    written = _write(args, summary)
+    if written:
+        sys.stdout.write(f"\nWritten: {', '.join(map(str, written))}\n")
+
+
+def _summary(args: argparse.Namespace) -> "Summary":
+    from eval.detection.summary import Summary
+
+    if args.curves is not None and args.curves.suffix in ("", ".csv"):
+        raise EvalError(f"{args.curves}: expected the name of a figure, .png, .pdf or .svg; the numbers go beside it")
+    truth = _ground_truth(args)
+    one = _evaluation(args, args.predictions, truth)
+    asked = (args.semantics, args.rule, args.bootstrap, args.against, args.errors, args.curves)
+    other = None if args.against is None else _evaluation(args, args.against, truth)
+    return Summary(
+        predictions=str(args.predictions),
+        evaluation=one,
+        voc=truth.instances is None or any(asked),
+        coco=_coco_scores(one) if truth.instances is not None else None,
+        side_by_side=one.side_by_side() if args.all_semantics else None,
+        intervals=one.intervals(args.bootstrap, args.seed) if args.bootstrap else None,
+        against=str(args.against),
+        difference=None if other is None else one.minus(other, args.bootstrap or _RESAMPLES, args.seed),
+        errors=one.errors() if args.errors else None,
+    )
+
+
+def _ground_truth(args: argparse.Namespace) -> "GroundTruth":
+    from eval.detection.ground_truth import coco, voc
+
+    if args.coco is not None:
+        return coco(args.coco)
+    return voc(args.voc, args.year, args.image_set, args.first_category)
+
+
+def _evaluation(args: argparse.Namespace, path: Path, truth: "GroundTruth") -> "Evaluation":
+    from eval.detection.evaluation import Evaluation
+    from eval.detection.reading import read_detections
+
+    detections = read_detections(path, truth.classes, {number: k for k, number in enumerate(truth.category_ids)})
+    rule = truth.rule if args.rule is None else _RULES[args.rule]
+    return Evaluation(detections, truth, _semantics(args.semantics or "detectron2"), rule)
+
+
+def _semantics(name: str) -> "Semantics":
+    from eval.detection.semantics import SEMANTICS
+
+    if name not in SEMANTICS:
+        raise EvalError(f"--semantics {name}: expected one of {', '.join(SEMANTICS)}")
+    return SEMANTICS[name]
+
+
+def _coco_scores(one: "Evaluation") -> dict[str, float]:
+    from eval.detection.coco import coco_scores
+
+    assert one.ground_truth.instances is not None
+    return coco_scores(one.detections, one.ground_truth.instances)
+
+
+def _write(args: argparse.Namespace, summary: "Summary") -> list[Path]:
+    """The files that were asked for."""
+    from eval.detection.curves import draw, write_csv
+    from eval.files import replacing
+
+    written = []
+    one = summary.evaluation
+    if args.curves is not None:
+        numbers = args.curves.with_suffix(".csv")
+        draw(one.matches, one.ground_truth.classes, one.table, args.curves)
+        write_csv(one.matches, one.ground_truth.classes, numbers)
+        written += [args.curves, numbers]
+    if args.json is not None:
+        with replacing(args.json) as part:
+            part.write_text(json.dumps(summary.as_json(), indent=1) + "\n", encoding="utf-8")
+        written.append(args.json)
+    return written
+
+
+def _resamples(text: str) -> int:
+    number = int(text)
+    if number < 100:
+        raise argparse.ArgumentTypeError(f"{text}, expected at least 100: an interval of 95% has 5 of them outside")
+    return number

@@ -1,0 +1,154 @@
+"""An evaluation as text for people and as JSON for programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from eval.detection.bootstrap import Difference
+from eval.detection.error_split import BACKGROUND, Error, ErrorSplit
+from eval.detection.evaluation import HEADLINES, Evaluation, Intervals, Row
+from eval.detection.voc import SIZES
+
+Line = list[str | float]
+"""A line of a table."""
+
+_TITLES = {"ap50": "AP50", "ap75": "AP75", "ap": "AP"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was asked for; None: not asked for."""
+
+    predictions: str
+    evaluation: Evaluation
+    voc: bool
+    """Whether VOC's numbers were."""
+    coco: Mapping[str, float] | None = None
+    """COCO's twelve."""
+    side_by_side: Sequence[Row] | None = None
+    intervals: Intervals | None = None
+    against: str = ""
+    """The other predictions."""
+    difference: Mapping[str, Difference] | None = None
+    errors: ErrorSplit | None = None
+
+    def text(self) -> str:
+        """All of it, in percent."""
+        parts = [_head(self)]
+        if self.coco is not None:
+            parts.append(_coco(self.coco))
+        if self.voc:
+            parts.append(_voc(self.evaluation, self.intervals))
+        if self.side_by_side is not None:
+            parts.append(_side_by_side(self.side_by_side))
+        if self.difference is not None:
+            parts.append(_difference(self.difference, self.against))
+        if self.errors is not None:
+            parts.append(_errors(self.errors))
+        return "\n\n".join(parts) + "\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it; numbers are in percent."""
+        one = self.evaluation
+        found: dict[str, Any] = {
+            "predictions": self.predictions,
+            "ground_truth": one.ground_truth.name,
+            "images": one.truth.images,
+            "detections": len(one.detections.scores),
+        }
+        if self.coco is not None:
+            found["coco"] = {name: None if value != value else value for name, value in self.coco.items()}
+        if self.voc:
+            found["voc"] = {"semantics": one.semantics.name, "rule": one.rule} | asdict(one.scores)
+            found["voc"]["objects"] = one.objects
+        if self.side_by_side is not None:
+            found["side_by_side"] = [asdict(row) for row in self.side_by_side]
+        if self.intervals is not None:
+            found["intervals"] = {"level": 0.95} | asdict(self.intervals)
+        if self.difference is not None:
+            found["difference"] = {"against": self.against} | {k: asdict(v) for k, v in self.difference.items()}
+        if self.errors is not None:
+            found["errors"] = asdict(self.errors)
+        return found
+
+
+def _head(summary: Summary) -> str:
+    one = summary.evaluation
+    left_out = ", ".join(name for name, count in one.objects.items() if not count)
+    lines = [
+        f"{summary.predictions}: {len(one.detections.scores):,} detections",
+        f"{one.ground_truth.name}: {one.truth.images:,} images, {len(one.truth.labels):,} objects, "
+        f"{int(one.truth.difficult.sum()):,} of them difficult or crowds",
+    ]
+    if left_out:
+        lines.append(f"without an object to find, left out of the means: {left_out}")
+    return "\n".join(lines)
+
+
+def _coco(numbers: Mapping[str, float]) -> str:
+    return "COCO\n" + "\n".join(f"{name:6}{value:6.2f}" for name, value in numbers.items())
+
+
+def _voc(one: Evaluation, intervals: Intervals | None) -> str:
+    """A line for the mean, each class and each size; intervals of AP50 beside mean and classes."""
+    found = one.scores
+    lines: list[Line] = [["mean", found.ap50, found.ap75, found.ap, sum(one.objects.values())]]
+    for name, ap50 in found.ap50_per_class.items():
+        lines.append([name, ap50, found.ap75_per_class[name], found.ap_per_class[name], one.objects[name]])
+    head = ["", *_TITLES.values(), "objects"]
+    below = ""
+    if intervals is not None:
+        head.append("95% of AP50")
+        for line, between in zip(lines, [intervals.overall["ap50"], *intervals.ap50_per_class.values()], strict=True):
+            line.append(_between(between))
+        shown = ", ".join(f"{_TITLES[name]} {_between(intervals.overall[name])}" for name in HEADLINES)
+        below = f"\n95% intervals from {intervals.resamples} resamples of the images: {shown}"
+    lines += [[_size(name), size.ap50, size.ap75, size.ap, size.objects] for name, size in found.per_size.items()]
+    return f"{one.semantics.name}, {one.rule}\n{_table(head, lines)}{below}"
+
+
+def _side_by_side(rows: Sequence[Row]) -> str:
+    """A line for each evaluator, with both rules."""
+    lines: dict[str, Line] = {}
+    for row in rows:
+        line = lines.setdefault(row.name, [row.name])
+        line += [f"{row.ap50:.2f}{'*' if row.own else ' '}", row.ap75, row.ap]
+    head = ["same detections by", "11p. AP50 ", "AP75", "AP", "area AP50 ", "AP75", "AP"]
+    return f"{_table(head, list(lines.values()))}\n* the rule of the program's own VOC 2007; COCO's has 101 points"
+
+
+def _difference(found: Mapping[str, Difference], against: str) -> str:
+    lines: list[Line] = [
+        [_TITLES[name], f"{one.value:+.2f}", f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}", 100 * one.share_above]
+        for name, one in found.items()
+    ]
+    return f"minus {against}, in the same resamples\n{_table(['', 'points', '95%', '% above 0'], lines)}"
+
+
+def _errors(split: ErrorSplit) -> str:
+    kinds = [(field.name, value) for field in fields(split) if isinstance(value := getattr(split, field.name), Error)]
+    lines: list[Line] = [[name.replace("_", " "), kind.count, f"{kind.gain:+.2f}"] for name, kind in kinds]
+    title = f"errors at IoU {split.iou:g} (background to {BACKGROUND:g}), and what AP would gain without them"
+    return f"{title}: AP {split.ap:.2f}\n{_table(['', 'count', 'gain'], lines)}"
+
+
+def _size(name: str) -> str:
+    low, high = (round(area**0.5) if area < float("inf") else None for area in SIZES[name])
+    return f"{name} (from {low}^2)" if high is None else f"{name} (below {high}^2)"
+
+
+def _between(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.2f} to {interval[1]:.2f}"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str | float]]) -> str:
+    """Columns of equal width, the first to the left; a line may end early. Floats have two decimals."""
+    cells = [list(head), *([_cell(value) for value in line] for line in lines)]
+    widths = [max(len(line[i]) for line in cells if i < len(line)) for i in range(len(head))]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in cells
+    )
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
