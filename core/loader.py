@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -71,6 +71,14 @@ class Measured(Protocol):
     """Most bytes that a sample takes in that memory."""
 
 
+@runtime_checkable
+class Grouped(Protocol):
+    """Samples of which a training batch holds one group, such as wide images or high ones, so that less is padded."""
+
+    groups: Sequence[int] | None
+    """The group of every sample; None: batches may mix them."""
+
+
 Collate = Callable[..., Any]
 """A list of samples (and, for `Measured` ones, memory to write to) to a batch."""
 
@@ -83,6 +91,26 @@ def order(samples: int, seed: int, epoch: int) -> list[int]:
 def _order(samples: int, seed: int, epoch: int) -> Tensor:
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
     return torch.randperm(samples, generator=generator)
+
+
+def grouped(order: Sequence[int], groups: Sequence[int], batch_size: int) -> list[int]:
+    """An order put so that batches cut from it hold one group each, and there are no more of them than before.
+
+    A group's samples keep their order, and its batch comes when it is full (as in detectron2). What is left of the
+    groups at the end is put together, group by group, so that one batch less than there are groups may be mixed.
+
+    Args:
+        order: an epoch's samples. groups: the group of every sample. batch_size: samples of a batch.
+    """
+    waiting: dict[int, list[int]] = {}
+    put: list[int] = []
+    for index in order:
+        batch = waiting.setdefault(groups[index], [])
+        batch.append(index)
+        if len(batch) == batch_size:
+            put += batch
+            batch.clear()
+    return put + [index for group in sorted(waiting) for index in waiting[group]]
 
 
 def train_stream(
@@ -100,6 +128,8 @@ def train_stream(
 ) -> Iterator[Any]:
     """The batches of a training's steps `first` to `last` (excluded, from 0); each epoch has an order of its own.
 
+    Of `Grouped` samples each batch has one group: see `grouped`.
+
     Args:
         samples: what to train on.
         collate: a list of samples to a batch.
@@ -114,7 +144,7 @@ def train_stream(
     """
     if rank == 0:
         _tell_of_many(workers)
-    asked = _steps(len(samples), seed, batch_size, steps_per_epoch, first, last, rank, ranks)
+    asked = _steps(samples, seed, batch_size, steps_per_epoch, first, last, rank, ranks)
     return _made(samples, collate, asked, seed, -(-batch_size // ranks), workers)
 
 
@@ -258,13 +288,23 @@ class _Loader(DataLoader[Any]):
 
 
 def _steps(
-    samples: int, seed: int, batch_size: int, steps_per_epoch: int, first: int, last: int, rank: int, ranks: int
+    samples: Samples | SeededSamples,
+    seed: int,
+    batch_size: int,
+    steps_per_epoch: int,
+    first: int,
+    last: int,
+    rank: int,
+    ranks: int,
 ) -> Iterator[_Asked]:
     of, indices = -1, torch.empty(0)
+    groups = samples.groups if isinstance(samples, Grouped) else None
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if epoch != of:
-            of, indices = epoch, _order(samples, seed, epoch)
+            of, indices = epoch, _order(len(samples), seed, epoch)
+            if groups is not None:
+                indices = torch.tensor(grouped(indices.tolist(), groups, batch_size))
         start = position * batch_size
         yield _Asked(epoch, indices[start : start + batch_size][rank::ranks].tolist())
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.data.records import DataError
 from core.errors import UserError
-from core.loader import on_device, order, ordered_batches, train_batches, train_stream
+from core.loader import grouped, on_device, order, ordered_batches, train_batches, train_stream
 from core.slots import Memory, Slots
 from tests.core.networks import Points
 
@@ -271,3 +271,51 @@ def test_a_training_that_stops_within_an_epoch_can_end_and_its_workers_with_it()
 def test_on_the_cpu_batches_are_passed_on() -> None:
     batches = list(stream())
     assert all(a is b for a, b in zip(on_device(batches, torch.device("cpu")), batches, strict=True))
+
+
+class Oriented(Noise):
+    """Samples 0, 3, 6, 9 are of one group, the others of another."""
+
+    groups = [int(index % 3 > 0) for index in range(10)]  # noqa: RUF012 - no test changes it
+
+
+def test_groups_by_hand() -> None:
+    put = grouped([5, 0, 1, 2, 3, 4, 6, 9, 7, 8], Oriented.groups, 3)
+    assert put == [5, 1, 2, 0, 3, 6, 4, 7, 8, 9]  # groups: 1 1 1, 0 0 0, 1 1 1, and what is left
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7])
+def test_batches_of_grouped_samples_hold_one_group_each(batch_size: int) -> None:
+    steps = -(-10 // batch_size)
+    orders = set()
+    for epoch in range(6):
+        first = epoch * steps
+        batches = list(
+            stream(Oriented(), first=first, last=first + steps, batch_size=batch_size, steps_per_epoch=steps)
+        )
+        indices = [batch.keys[:, 0].tolist() for batch in batches]
+        assert sorted(i for one in indices for i in one) == list(range(10)), "every sample once"
+        assert [len(one) for one in indices[:-1]] == [batch_size] * (steps - 1)
+        mixed = [len({Oriented.groups[i] for i in one}) > 1 for one in indices]
+        assert sum(mixed) <= 1
+        orders.add(str(indices))
+    assert len(orders) == 6
+
+
+def test_grouped_batches_are_the_same_from_anywhere_by_any_workers_and_ranks() -> None:
+    values: dict[str, Any] = {"batch_size": 3, "steps_per_epoch": 4, "last": 12}
+    whole = list(stream(Oriented(), **values))
+    for first in (1, 5, 11):
+        assert equal(list(stream(Oriented(), first=first, **values)), whole[first:])
+    for workers in (1, 3):
+        assert equal(list(stream(Oriented(), first=2, workers=workers, **values)), whole[2:])
+    for rank in range(2):
+        parts = stream(Oriented(), rank=rank, ranks=2, **values)
+        assert [part.keys.tolist() for part in parts] == [one.keys[rank::2].tolist() for one in whole]
+
+
+def test_samples_without_groups_keep_their_order() -> None:
+    class Free(Noise):
+        groups = None
+
+    assert equal(list(stream(Free())), list(stream()))
