@@ -6,7 +6,8 @@ learn from, flipped or not, and no loss samples among them: a mean over processe
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ RECIPE = Recipe(optimizer=SGD(lr=0.01), batch_size=4, steps=8)  # 2 2/3 epochs
 
 
 def write_sets(root: Path) -> None:
-    """VOC2007 with `TRAINED` images to train on and `TESTED` others, and an untrained backbone beside it."""
+    """VOC2007 with `TRAINED` images to train on and `TESTED` others, and a backbone beside it."""
     base, draw = root / "VOCdevkit/VOC2007", np.random.default_rng(3)
     for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (base / name).mkdir(parents=True)
@@ -67,7 +68,9 @@ def write_sets(root: Path) -> None:
         (base / f"ImageSets/Main/{split}.txt").write_text("".join(f"{name}\n" for name in part))
     torch.manual_seed(0)
     spec = Spec("timm:resnet18", num_classes=3, input_size=32, kwargs=TINY)
-    backbone.save(root / "start.safetensors", backbone.build(spec), spec)
+    network = backbone.build(spec)
+    network(torch.randn(16, 3, SIDE, SIDE))  # its norms have statistics, as if it had been trained
+    backbone.save(root / "start.safetensors", network, spec)
 
 
 def a_job(root: Path, folder: Path, config: Transfer, fabric: Fabric) -> Job:
@@ -95,7 +98,7 @@ def train(
     """Run the stage, as a command would but for result.json: the checkpoint stays."""
     torch.set_num_threads(1)
     fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=config.get("precision", "32-true"))
-    losses = noted(task := replace(task))
+    losses = noted(task := copy(task))
     torch.manual_seed(5)  # the command's: a detector's new weights
     transfer = Transfer(task=task, recipe=recipe, device="cpu", test_batch_size=2, **config)
     outcome = execute(transfer, a_job(root, folder, transfer, fabric))
