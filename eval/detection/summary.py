@@ -76,13 +76,17 @@ def _head(summary: Summary) -> str:
     one = summary.evaluation
     left_out = ", ".join(name for name, count in one.objects.items() if not count)
     lines = [
-        f"{summary.predictions}: {len(one.detections.scores):,} detections",
-        f"{one.ground_truth.name}: {one.truth.images:,} images, {len(one.truth.labels):,} objects, "
-        f"{int(one.truth.difficult.sum()):,} of them difficult or crowds",
+        f"{summary.predictions}: {_count(len(one.detections.scores), 'detection')}",
+        f"{one.ground_truth.name}: {_count(one.truth.images, 'image')}, {_count(len(one.truth.labels), 'object')}, "
+        f"{int(one.truth.difficult.sum()):,} difficult or crowds",
     ]
     if left_out:
         lines.append(f"without an object to find, left out of the means: {left_out}")
     return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _coco(numbers: Mapping[str, float]) -> str:
