@@ -1,0 +1,49 @@
+"""A detector must not be tested on what it learned from: both splits are read and compared before any work."""
+
+import filecmp
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from core.data.records import DataError, SceneRecord, SceneSet
+
+
+def check_splits(data: SceneSet, root: Path) -> None:
+    """Refuse a data set whose splits "train" and "test" are not there, are malformed, or share images.
+
+    Two records are one image where they name one file, or files of the same bytes. Compared are those of the same id,
+    file name or annotation; an image that was stored anew, under another name and with other boxes, is not found.
+
+    Raises:
+        DataError: names some of the images.
+    """
+    train, test = data.records(root, "train"), data.records(root, "test")
+    shared = sorted({one.id: two for one, two in _suspects(train, test) if _same(one.path, two.path)}.items())
+    if shared:
+        shown = ", ".join(id if id == two.id else f"{id} (in the test: {two.id})" for id, two in shared[:5])
+        raise DataError(
+            f'{data.name}: {len(shared)} of {len(train):,} images of the split "train" are in "test" too, so that the '
+            f"test would measure what was learned by heart: {shown}{', ...' if len(shared) > 5 else ''}. Name other "
+            "image sets in the config's data"
+        )
+
+
+def _suspects(train: Sequence[SceneRecord], test: Sequence[SceneRecord]) -> Iterator[tuple[SceneRecord, SceneRecord]]:
+    """Pairs that may be one image."""
+    tested: defaultdict[Hashable, list[SceneRecord]] = defaultdict(list)
+    for two in test:
+        for key in _keys(two):
+            tested[key].append(two)
+    for one in train:
+        yield from ((one, two) for key in _keys(one) for two in tested.get(key, ()))
+
+
+def _keys(record: SceneRecord) -> Iterable[Hashable]:
+    yield "id", record.id
+    yield "name", record.path.name
+    if record.boxes:
+        yield record.size, record.boxes, record.labels
+
+
+def _same(one: Path, two: Path) -> bool:
+    return one == two or filecmp.cmp(one, two, shallow=False)
