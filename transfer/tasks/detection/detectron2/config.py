@@ -78,10 +78,9 @@ def exported(
         **_solver(recipe, task, images, notes),
         "SOLVER.AMP.ENABLED": config.precision != "32-true",
         "TEST.DETECTIONS_PER_IMAGE": task.detections,
-        "TEST.PRECISE_BN.ENABLED": task.precise_bn > 0,
+        "TEST.PRECISE_BN.ENABLED": (precise := task.precise_bn > 0 and not task.norms_frozen),
+        **({"TEST.PRECISE_BN.NUM_ITER": task.precise_bn} if precise else {}),
     }
-    if task.precise_bn:
-        settings["TEST.PRECISE_BN.NUM_ITER"] = task.precise_bn
     if config.precision.startswith("bf16"):
         notes.append("mixed precision is float16 there, bfloat16 here")
     return Exported(settings, tuple(notes))

@@ -13,7 +13,7 @@ from core.errors import UserError
 from transfer.stage import Transfer
 from transfer.tasks.detection.detectron2.config import exported
 from transfer.tasks.detection.detectron2.names import converted
-from transfer.tasks.detection.detectron2.shape import describe
+from transfer.tasks.detection.detectron2.shape import ResNetShape, describe
 from transfer.tasks.detection.task import Detection
 
 WEIGHTS, CONFIG = "backbone.pkl", "config.yaml"
@@ -48,7 +48,7 @@ def export(config: Transfer, source: str, out: Path, root: Path | None) -> tuple
     weights = (out / WEIGHTS).resolve()
     written = exported(
         config,
-        describe(found.model),
+        _shape(found.model, source),
         found.spec,
         classes=len(task.data.classes(root or Path())),
         images=images,
@@ -60,6 +60,13 @@ def export(config: Transfer, source: str, out: Path, root: Path | None) -> tuple
     for note in written.notes:
         _log.info("note: %s", note)
     return written.notes
+
+
+def _shape(model: nn.Module, source: str) -> ResNetShape:
+    try:
+        return describe(model)
+    except UserError as error:
+        raise UserError(f"{source}: {error}. engine=detectron2 can train on it all the same") from error
 
 
 def pickled(model: nn.Module, *, counters: bool) -> bytes:
