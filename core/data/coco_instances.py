@@ -7,17 +7,17 @@ number (COCO's 80 are 1 to 90 with gaps); a label is the category's place among 
 Letters: A annotations, K categories, N images.
 """
 
-import json
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.parsing import read_text
 from core.data.records import DataError, SceneRecord
 
 
@@ -99,106 +99,117 @@ class Instances:
 
 
 def read_instances(path: Path) -> Instances:
-    """An instances file, checked whole.
+    """An instances file, checked whole. Masks and whatever else it holds are passed over, not kept.
 
     Raises:
         DataError: the file is unreadable, malformed, or inconsistent: a key is missing or of another type, an id is
-            there twice, an annotation names an unknown image or category, a box is not four finite numbers or has a
-            negative side. The message names file and entry.
+            there twice, an annotation names an unknown image or category, a number is not finite, a box has a negative
+            side. The message names the file, and the entry by its id or its place in the list (from 0).
     """
     path = Path(path)
-    content = _load(path)
-    categories = tuple(sorted((_category(e, path) for e in content["categories"]), key=lambda one: one.id))
-    images = tuple(sorted((_image(e, path) for e in content["images"]), key=lambda one: one.id))
-    _unique([one.id for one in categories], path, "category")
-    _unique([one.id for one in images], path, "image")
-    if not categories or not images:
-        raise DataError(f'{path}: "{"images" if categories else "categories"}" is empty')
-    labels = {one.id: i for i, one in enumerate(categories)}
-    positions = {one.id: i for i, one in enumerate(images)}
-    rows = [_annotation(e, path, positions, labels) for e in content["annotations"]]
-    _unique([row[0] for row in rows], path, "annotation")
-    ids, where, label, boxes, areas, crowd = zip(*rows, strict=True) if rows else ((),) * 6
-    found = np.array(boxes, np.float64).reshape(-1, 4)
-    found[:, 2:] += found[:, :2]
-    return Instances(
-        path, categories, images,
-        np.array(ids, np.int64), np.array(where, np.int64), np.array(label, np.int64), found,
-        np.array(areas, np.float64), np.array(crowd, bool),
-    )  # fmt: skip
-
-
-def _load(path: Path) -> dict[str, list[Any]]:
+    content = _decoded(path)
+    for name, entries in (("images", content.images), ("categories", content.categories)):
+        if not entries:
+            raise DataError(f'{path}: "{name}" is empty')
+    categories = sorted(content.categories, key=lambda one: one.id)
+    images = sorted(content.images, key=lambda one: one.id)
+    objects = content.annotations
+    labels = _places([one.id for one in categories], path, "category")
+    positions = _places([one.id for one in images], path, "image")
+    _places([one.id for one in objects], path, "annotation")
     try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: malformed JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object at the top, came {type(content).__name__}")
-    for key in ("images", "categories", "annotations"):
-        if not isinstance(content.get(key), list):
-            raise DataError(
-                f"{path}: expected COCO instances with a list {key!r} at the top; keys there are: {', '.join(content)}"
-            )
-    return content
+        positions_of = np.array([positions[one.image_id] for one in objects], np.int64)
+        labels_of = np.array([labels[one.category_id] for one in objects], np.int64)
+    except KeyError:
+        raise DataError(_unknown(path, objects, positions, labels)) from None
+    boxes = np.array([one.bbox for one in objects], np.float64).reshape(-1, 4)
+    areas = np.array([np.nan if one.area is None else one.area for one in objects], np.float64)
+    _check(path, objects, boxes, areas)
+    _check_sizes(path, images)
+    return Instances(
+        path=path,
+        categories=tuple(Category(one.id, one.name) for one in categories),
+        images=tuple(CocoImage(one.id, one.file_name, (one.width, one.height)) for one in images),
+        ids=np.array([one.id for one in objects], np.int64),
+        positions=positions_of,
+        labels=labels_of,
+        boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
+        areas=np.where(np.isnan(areas), boxes[:, 2:].prod(axis=1), areas),
+        crowd=np.array([one.iscrowd for one in objects], bool),
+    )
 
 
-def _category(entry: Any, path: Path) -> Category:
-    where = _where(entry, path, "categories")
-    return Category(_of(entry, "id", int, where), _of(entry, "name", str, where))
+_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-def _image(entry: Any, path: Path) -> CocoImage:
-    where = _where(entry, path, "images")
-    name = _of(entry, "file_name", str, where)
-    width, height = (_of(entry, key, int, where) for key in ("width", "height"))
-    if width < 1 or height < 1:
-        raise DataError(f"{where}: width and height must be positive, came {width} x {height}")
-    return CocoImage(_of(entry, "id", int, where), name, (width, height))
+class _Category(msgspec.Struct, gc=False):
+    id: _Id
+    name: str
 
 
-_Row = tuple[int, int, int, Sequence[float], float, bool]
+class _Image(msgspec.Struct, gc=False):
+    id: _Id
+    file_name: str
+    width: int
+    height: int
 
 
-def _annotation(entry: Any, path: Path, positions: dict[int, int], labels: dict[int, int]) -> _Row:
-    where = _where(entry, path, "annotations")
-    image, category = _of(entry, "image_id", int, where), _of(entry, "category_id", int, where)
-    if image not in positions:
-        raise DataError(f'{where}: there is no image {image} in "images"')
-    if category not in labels:
-        raise DataError(f'{where}: there is no category {category} in "categories"')
-    box = _of(entry, "bbox", list, where)
-    if len(box) != 4 or not all(type(v) in (int, float) and abs(v) < 1e9 for v in box) or min(box[2:]) < 0:
+class _Object(msgspec.Struct, gc=False):
+    id: _Id
+    image_id: _Id
+    category_id: _Id
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: Literal[0, 1] = 0
+
+
+class _File(msgspec.Struct, gc=False):
+    images: list[_Image]
+    categories: list[_Category]
+    annotations: list[_Object]
+
+
+def _decoded(path: Path) -> _File:
+    try:
+        return msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=_File)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
-            f"{where}: 'bbox' must be x, y, width and height in pixels, none of the sides negative; came {box!r:.80}"
-        )
-    crowd = entry.get("iscrowd", 0)
-    if crowd not in (0, 1):
-        raise DataError(f"{where}: 'iscrowd' must be 0 or 1, came {crowd!r:.80}")
-    area = entry.get("area", box[2] * box[3])
-    if type(area) not in (int, float) or not 0 <= area < 1e18:
-        raise DataError(f"{where}: 'area' must be a number that is not negative, came {area!r:.80}")
-    return _of(entry, "id", int, where), positions[image], labels[category], box, area, bool(crowd)
+            f"{path}: {error}. Expected COCO instances: an object with the lists images (id, file_name, width, "
+            "height), categories (id, name) and annotations (id, image_id, category_id, bbox of 4 numbers)"
+        ) from None
 
 
-def _where(entry: Any, path: Path, part: str) -> str:
-    if not isinstance(entry, dict):
-        raise DataError(f"{path}: every entry of {part!r} must be an object, came {entry!r:.80}")
-    return f"{path}: {part} entry {entry.get('id', '?')}"
+def _places(ids: Sequence[int], path: Path, what: str) -> dict[int, int]:
+    places = {one: place for place, one in enumerate(ids)}
+    if len(places) < len(ids):
+        twice = next(one for place, one in enumerate(ids) if places[one] != place)
+        raise DataError(f"{path}: {what} {twice} is there twice")
+    return places
 
 
-def _of(entry: dict[str, Any], key: str, kind: type, where: str) -> Any:
-    value = entry.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise DataError(f"{where}: {key!r} must be {kind.__name__}, came {value!r:.80}")
-    return value
+def _unknown(path: Path, objects: Sequence[_Object], images: dict[int, int], categories: dict[int, int]) -> str:
+    """The message of the first annotation whose image or category is not there."""
+    for one in objects:
+        if one.image_id not in images:
+            return f'{path}: annotation {one.id}: there is no image {one.image_id} in "images"'
+        if one.category_id not in categories:
+            return f'{path}: annotation {one.id}: there is no category {one.category_id} in "categories"'
+    raise AssertionError("all are there")
 
 
-def _unique(ids: Sequence[int], path: Path, what: str) -> None:
-    seen: set[int] = set()
-    for one in ids:
-        if one in seen:
-            raise DataError(f"{path}: {what} {one} is there twice")
-        seen.add(one)
+def _check(path: Path, objects: Sequence[_Object], boxes: NDArray[np.float64], areas: NDArray[np.float64]) -> None:
+    for good, rule in (
+        ((boxes[:, 2:] >= 0).all(axis=1), "'bbox' is x, y, width and height in pixels, no side negative"),
+        (~(areas < 0), "'area' is not negative"),
+    ):
+        if not good.all():
+            one = objects[int(np.argmin(good))]
+            raise DataError(f"{path}: annotation {one.id}: expected that {rule}; came {one.bbox}, area {one.area}")
+
+
+def _check_sizes(path: Path, images: Sequence[_Image]) -> None:
+    for one in images:
+        if one.width < 1 or one.height < 1:
+            raise DataError(f"{path}: image {one.id}: expected a positive size, came {one.width} x {one.height}")

@@ -81,28 +81,34 @@ def test_area_and_crowd_may_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: c["annotations"][0].update(image_id=99), 'annotations entry 5: there is no image 99 in "images"'),
-        (lambda c: c["annotations"][0].update(category_id=1), 'entry 5: there is no category 1 in "categories"'),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), "entry 5: 'bbox' must be x, y, width and height"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, -3, 4]), "none of the sides negative; came [1, 2, -3, 4]"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "came [1, 2, nan, 4]"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, float("inf"), 4]), "came [1, 2, inf, 4]"),
-        (lambda c: c["annotations"][0].update(bbox=["1", 2, 3, 4]), "came ['1', 2, 3, 4]"),
-        (lambda c: c["annotations"][0].update(bbox="1234"), "entry 5: 'bbox' must be list, came '1234'"),
-        (lambda c: c["annotations"][0].update(area=-1), "entry 5: 'area' must be a number that is not negative"),
-        (lambda c: c["annotations"][0].update(iscrowd=2), "entry 5: 'iscrowd' must be 0 or 1, came 2"),
-        (lambda c: c["annotations"][0].update(iscrowd=[]), "entry 5: 'iscrowd' must be 0 or 1, came []"),
-        (lambda c: c["annotations"][0].pop("id"), "annotations entry ?: 'id' must be int, came None"),
+        (lambda c: c["annotations"][0].update(image_id=99), 'annotation 5: there is no image 99 in "images"'),
+        (lambda c: c["annotations"][0].update(category_id=1), 'annotation 5: there is no category 1 in "categories"'),
+        (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "of length 4 - at `$.annotations[1].bbox`"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, -3, 4]), "annotation 5: expected that 'bbox' is x, y, width"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, float("nan"), 4]), "JSON is malformed"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, float("inf"), 4]), "JSON is malformed"),
+        (lambda c: c["annotations"][0].update(bbox=["1", 2, 3, 4]), "got `str` - at `$.annotations[0].bbox[0]`"),
+        (lambda c: c["annotations"][0].update(bbox="1234"), "got `str` - at `$.annotations[0].bbox`"),
+        (lambda c: c["annotations"][0].update(area=-1), "annotation 5: expected that 'area' is not negative; came"),
+        (lambda c: c["annotations"][0].update(iscrowd=2), "Invalid enum value 2 - at `$.annotations[0].iscrowd`"),
+        (
+            lambda c: c["annotations"][0].update(iscrowd=[]),
+            "Expected `int`, got `array` - at `$.annotations[0].iscrowd`",
+        ),
+        (lambda c: c["annotations"][0].pop("id"), "missing required field `id` - at `$.annotations[0]`"),
+        (lambda c: c["annotations"][0].update(id=2**63), "Expected `int` <= 9223372036854775807"),
+        (lambda c: c["annotations"][0].update(bbox=[0, 0, 10**400, 1]), "Number out of range"),
         (lambda c: c["annotations"][0].update(id=4), "annotation 4 is there twice"),
-        (lambda c: c["annotations"].append(3), "every entry of 'annotations' must be an object, came 3"),
+        (lambda c: c["annotations"].append(3), "Expected `object`, got `int` - at `$.annotations[4]`"),
         (lambda c: c["images"][0].update(id=9), "image 9 is there twice"),
-        (lambda c: c["images"][0].update(width=0), "images entry 200: width and height must be positive, came 0 x 32"),
-        (lambda c: c["images"][0].pop("height"), "images entry 200: 'height' must be int, came None"),
+        (lambda c: c["images"][0].update(width=0), "image 200: expected a positive size, came 0 x 32"),
+        (lambda c: c["images"][0].pop("height"), "missing required field `height` - at `$.images[0]`"),
         (lambda c: c["images"].clear(), '"images" is empty'),
         (lambda c: c["categories"].clear(), '"categories" is empty'),
         (lambda c: c["categories"][0].update(id=3), "category 3 is there twice"),
-        (lambda c: c["categories"][0].update(name=3), "categories entry 7: 'name' must be str, came 3"),
-        (lambda c: c.pop("categories"), "a list 'categories' at the top; keys there are: images, annotations"),
+        (lambda c: c["categories"][0].update(name=3), "Expected `str`, got `int` - at `$.categories[0].name`"),
+        (lambda c: c["categories"][0].update(id=True), "Expected `int`, got `bool` - at `$.categories[0].id`"),
+        (lambda c: c.pop("categories"), "missing required field `categories`. Expected COCO instances: an object with"),
     ],
 )
 def test_bad_content_names_file_and_entry(tmp_path: Path, change: Change, reason: str) -> None:
@@ -116,17 +122,23 @@ def test_bad_content_names_file_and_entry(tmp_path: Path, change: Change, reason
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('{"images": [', "malformed JSON"), ("[]", "expected an object at the top, came list"), ("", "malformed JSON"),
-        ("[" * 100_000, "malformed JSON"),
+        (b'{"images": [', "truncated"), (b"[]", "Expected `object`, got `array`"), (b"", "truncated"),
+        (b'{"x": ' + b"[" * 100_000, ""), (b'{"images": [{"id": 1, "file_name": "\xff\xfe"}]}', ""),
     ],
 )  # fmt: skip
-def test_not_the_expected_json(tmp_path: Path, text: str, reason: str) -> None:
+def test_not_the_expected_json(tmp_path: Path, text: bytes, reason: str) -> None:
     path = write(tmp_path)
-    path.write_text(text)
-    with pytest.raises(DataError, match=reason):
+    path.write_bytes(text)
+    with pytest.raises(DataError, match=f"^{path}: .*{reason}.*Expected COCO instances"):
         read_instances(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_instances(tmp_path / "none.json")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_instances(path).ids) == 4
 
 
 def test_training_leaves_out_what_has_nothing_to_learn(tmp_path: Path) -> None:
