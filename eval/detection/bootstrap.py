@@ -71,9 +71,12 @@ def mean(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two predictions on the same images, first minus second, in percentage points."""
+    """Of two predictions on the same images, in percent."""
 
+    first: float
+    second: float
     value: float
+    """First minus second, percentage points."""
     interval: Interval
     """95%, of the differences within each resample."""
     share_above: float
@@ -85,7 +88,7 @@ class Difference:
     ) -> "Difference":
         """From both numbers on the whole set, and in the same resamples ([R] each)."""
         differences = resamples[0] - resamples[1]
-        return cls(values[0] - values[1], interval(differences), float(np.mean(differences > 0)))
+        return cls(*values, values[0] - values[1], interval(differences), float(np.mean(differences > 0)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,10 +123,14 @@ def _side_by_side(rows: Sequence[Row]) -> str:
 
 def _difference(found: Mapping[str, Difference], against: str) -> str:
     lines: list[Line] = [
-        [_TITLES[name], f"{one.value:+.2f}", f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}", 100 * one.share_above]
+        [
+            _TITLES[name], one.first, one.second, f"{one.value:+.2f}",
+            f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}", 100 * one.share_above,
+        ]
         for name, one in found.items()
-    ]
-    return f"minus {against}, in the same resamples\n{_table(['', 'points', '95%', '% above 0'], lines)}"
+    ]  # fmt: skip
+    table = _table(["", "this", "other", "difference", "95%", "% above 0"], lines)
+    return f"against {against}, in the same resamples\n{table}"
 
 
 def _errors(split: ErrorSplit) -> str:

@@ -56,6 +56,17 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(resampled(matches, drawn, "area"), whole)
 
 
+def test_order_of_entries_and_images_does_not_matter() -> None:
+    detections, scenes = random_set(6)
+    detections = replace(detections, scores=np.round(detections.scores * 4) / 4)  # many equal ones
+    drawn = weights(len(scenes), 20)
+    whole = resampled(matched(detections, scenes), drawn, "11 points")
+    order = np.random.default_rng(0).permutation(len(detections.scores))
+    names = [detections.image_ids[d] for d in order]
+    turned = Detections(names, detections.labels[order], detections.scores[order], detections.boxes[order])
+    np.testing.assert_array_equal(resampled(matched(turned, scenes[::-1]), drawn, "11 points"), whole)
+
+
 def test_no_detections_are_zeros() -> None:
     nothing = Detections([], np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))
     table = resampled(matched(nothing, random_set(0)[1]), weights(12, 5), "11 points")
@@ -72,7 +83,7 @@ def test_weights_draw_as_many_images_as_there_are() -> None:
 def test_difference_is_paired() -> None:
     first, second = np.array([3.0, 5.0, 4.0, 8.0]), np.array([2.0, 6.0, 3.0, 7.0])
     found = Difference.of((5.0, 4.5), (first, second))
-    assert (found.value, found.share_above) == (0.5, 0.75)
+    assert (found.first, found.second, found.value, found.share_above) == (5.0, 4.5, 0.5, 0.75)
     assert found.interval == pytest.approx((-0.85, 1.0))
 
 

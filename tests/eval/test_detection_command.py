@@ -95,7 +95,9 @@ def test_json_holds_what_was_asked_for(small: Path, run: Run, tmp_path: Path) ->
     found = json.loads(out.read_text())
     assert (found["voc"]["semantics"], found["voc"]["rule"]) == ("chainercv", "area")
     assert found["intervals"]["resamples"] == 100
-    assert found["difference"]["ap50"] == {"value": 0.0, "interval": [0.0, 0.0], "share_above": 0.0}
+    ap50 = found["voc"]["ap50"]
+    same = {"first": ap50, "second": ap50, "value": 0.0, "interval": [0.0, 0.0], "share_above": 0.0}
+    assert found["difference"]["ap50"] == same
     assert found["errors"]["classification"]["count"] == 1
     assert found["side_by_side"][-1]["name"] == "COCO"
 
