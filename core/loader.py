@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from core.errors import UserError
+from core.ordering import grouped, order
 from core.seeding import derive
 from core.slots import Sent, Slots
 
@@ -81,36 +82,6 @@ class Grouped(Protocol):
 
 Collate = Callable[..., Any]
 """A list of samples (and, for `Measured` ones, memory to write to) to a batch."""
-
-
-def order(samples: int, seed: int, epoch: int) -> list[int]:
-    """The order of an epoch's samples."""
-    return list(_order(samples, seed, epoch).tolist())
-
-
-def _order(samples: int, seed: int, epoch: int) -> Tensor:
-    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
-    return torch.randperm(samples, generator=generator)
-
-
-def grouped(order: Sequence[int], groups: Sequence[int], batch_size: int) -> list[int]:
-    """An order put so that batches cut from it hold one group each, and there are no more of them than before.
-
-    A group's samples keep their order, and its batch comes when it is full (as in detectron2). What is left of the
-    groups at the end is put together, group by group, so that one batch less than there are groups may be mixed.
-
-    Args:
-        order: an epoch's samples. groups: the group of every sample. batch_size: samples of a batch.
-    """
-    waiting: dict[int, list[int]] = {}
-    put: list[int] = []
-    for index in order:
-        batch = waiting.setdefault(groups[index], [])
-        batch.append(index)
-        if len(batch) == batch_size:
-            put += batch
-            batch.clear()
-    return put + [index for group in sorted(waiting) for index in waiting[group]]
 
 
 def train_stream(
@@ -302,7 +273,7 @@ def _steps(
     for step in range(first, last):
         epoch, position = divmod(step, steps_per_epoch)
         if epoch != of:
-            of, indices = epoch, _order(len(samples), seed, epoch)
+            of, indices = epoch, order(len(samples), seed, epoch)
             if groups is not None:
                 indices = torch.tensor(grouped(indices.tolist(), groups, batch_size))
         start = position * batch_size

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from core.data.records import DataError
 from core.errors import UserError
-from core.loader import grouped, on_device, order, ordered_batches, train_batches, train_stream
+from core.loader import on_device, ordered_batches, train_batches, train_stream
+from core.ordering import grouped, order
 from core.slots import Memory, Slots
 from tests.core.networks import Points
 
@@ -67,8 +68,8 @@ def test_each_epoch_is_the_samples_in_an_order_of_its_own() -> None:
     for epoch in (0, 1):
         keys = torch.cat([batch.keys for batch in batches[3 * epoch : 3 * epoch + 3]]).tolist()
         assert sorted(keys) == [[index, epoch] for index in range(10)]
-        assert [index for index, _ in keys] == order(10, 3, epoch)
-    assert order(10, 3, 0) != order(10, 3, 1) != order(10, 4, 1)
+        assert [index for index, _ in keys] == order(10, 3, epoch).tolist()
+    assert order(10, 3, 0).tolist() != order(10, 3, 1).tolist() != order(10, 4, 1).tolist()
     pixels = {bytes(row.tolist()) for batch in batches for row in batch.pixels}
     assert len(pixels) == sum(len(batch.pixels) for batch in batches), "a sample looks the same in two epochs"
 
