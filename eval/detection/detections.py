@@ -75,7 +75,7 @@ class Detections:
         Args:
             images: [D] position of the image among the sorted ids. scores: [D] as they are to be compared.
         """
-        order = np.argsort(-scores, kind="stable")
+        order = np.argsort(-scores)  # not stable, and three times as fast; equal scores are ordered below
         ranked = scores[order]
         tied = np.zeros(len(order), bool)
         tied[1:] = ranked[1:] == ranked[:-1]
@@ -83,7 +83,7 @@ class Detections:
         some = order[tied]
         if some.size:
             keys = (self.labels, *self.boxes.T[::-1], images, -scores)
-            order[tied] = some[np.lexsort([key[some] for key in keys])]
+            order[tied] = some[np.lexsort([some, *(key[some] for key in keys)])]
         return order
 
 

@@ -64,25 +64,38 @@ class Matches:
 
     def passes(self, threshold: float) -> np.ndarray:
         """Where the IoU with the best object is enough: [D] bool."""
-        return np.asarray(self.iou >= threshold if self.semantics.at_least else self.iou > threshold)
+        return self.semantics.passes(self.iou, threshold)
 
     def of_size(self, low: float, high: float) -> "Matches":
         """The same, asking only for objects of an area from `low` to below `high` square pixels.
 
         As COCO does it: a detection of an object outside the range is neither; a wrong detection is neither where its
-        own area is outside.
+        own area is outside. Detections that never count are left out.
         """
         areas = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1)
         own = (areas >= low) & (areas < high)  # [D]
         inside = (self.truth.areas >= low) & (self.truth.areas < high)  # [G]
-        right, counted = np.zeros_like(self.right), np.empty_like(self.counted)
+        found = np.zeros(len(own), bool)  # its object is of the size
+        some = np.flatnonzero(self.best >= 0)
+        found[some] = inside[self.best[some]]
+        kept = np.flatnonzero(own | (found & self.passes(min(self.ious, default=0.0))))  # the rest never counts
+        own, found, iou = own[kept], found[kept], self.iou[kept]
+        right, counted = self.right[:, kept] & found, self.counted[:, kept]
         for row, threshold in enumerate(self.ious):
-            np.logical_and(self.counted[row], own, out=counted[row])
-            some = np.flatnonzero(self.passes(threshold))  # few: the rest has no object
-            right[row, some] = self.right[row, some] & inside[self.best[some]]
-            counted[row, some] &= inside[self.best[some]]
-            counted[row, some] |= right[row, some]
-        return replace(self, right=right, counted=counted, wanted=self.wanted & inside)
+            counted[row] &= (own & (found | ~self.semantics.passes(iou, threshold))) | right[row]
+        return replace(
+            self,
+            index=self.index[kept],
+            labels=self.labels[kept],
+            images=self.images[kept],
+            scores=self.scores[kept],
+            boxes=self.boxes[kept],
+            best=self.best[kept],
+            iou=iou,
+            right=right,
+            counted=counted,
+            wanted=self.wanted & inside,
+        )
 
 
 def match(detections: Detections, truth: Truth, ious: Sequence[float], semantics: Semantics) -> Matches:
@@ -118,8 +131,9 @@ def match(detections: Detections, truth: Truth, ious: Sequence[float], semantics
         counted=np.ones(shape, bool),
         wanted=~hard,
     )
+    near = np.flatnonzero(found.passes(min(found.ious, default=0.0)))
     for row, threshold in enumerate(found.ious):
-        some = np.flatnonzero(found.passes(threshold))
+        some = near[semantics.passes(iou[near], threshold)]
         neither = hard[best[some]]
         found.counted[row, some[neither]] = False
         asked = some[~neither]

@@ -22,7 +22,7 @@ what the program prints. Read in these sources:
 | the 11 recalls        | numpy      | MATLAB (2) | numpy     | numpy       | numpy          |
 | its writer rounds (3) | yes        | no writer  | no        | yes         | yes            |
 | equal scores          | unstable   | as in file | unstable  | unstable    | unstable       |
-| no object of a class  | 0 or NaN   | NaN        | left out  | 0 or NaN    | 0 or NaN       |
+| no object of a class  | 0 or NaN   | 0 or NaN   | left out  | 0 or NaN    | 0 or NaN       |
 | no detection of it    | 0          | 0          | 0         | -1 (4)      | 0              |
 
 (1) Unless called with `use_07_metric=True`, as its VOC 2007 numbers are.
@@ -34,7 +34,7 @@ what the program prints. Read in these sources:
 
 Two things are one rule for all here. Of equal scores the smaller image id (as text) goes first, then the box with the
 smaller x0, y0, x1, y1: no result depends on the order of images or of entries. A class without an object to find is
-named and left out of the means, as is done with the devkit's NaN.
+named and left out of the means; the programs' own figure for it would be 0 by 11 points and NaN by area.
 
 pycocotools differs in more: >=, half-open widths, the best object *not yet taken*, 101 recalls, 100 detections an
 image, no difficult objects; those numbers come from `eval.detection.coco`.
@@ -73,6 +73,10 @@ class Semantics:
     """Scores to .001 and VOC's corners to .1 pixel before anything else, as a results file of three programs is."""
     difficult: Literal["neither", "asked", "absent"] = "neither"
     """Difficult objects: neither asked for nor wrong to find; asked for like the others; or not there at all."""
+
+    def passes(self, iou: np.ndarray, threshold: float) -> np.ndarray:
+        """Where an IoU is enough to be right: bool, of iou's shape."""
+        return np.asarray(iou >= threshold if self.at_least else iou > threshold)
 
 
 SEMANTICS: dict[str, Semantics] = {
