@@ -3,8 +3,8 @@
 Images are drawn with replacement, as many as there are, and the percentiles 2.5 and 97.5 taken (Efron and Tibshirani
 1993, chapter 13). Which object a detection finds depends on its own image alone, so that a resample needs no new
 matching: an image that was drawn m times counts m times, in the numbers of objects and of detections that precision and
-recall are made of. Copies of an image take their turns detection by detection: where two detections of one image, class
-and score differ in being right, that is the place which the copies have, stated because any order of ties would do.
+recall are made of. Copies of an image take their turns detection by detection: all copies of its first, then all of its
+second. That matters only where two detections of one image and class have equal scores and one of them is right.
 
 The precision of a resample is needed only at the detections that find an object: between two of them it can but fall.
 Their running numbers of detections are sums of image counts over the stretch since the last of them.

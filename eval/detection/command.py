@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
             text = summary.text()
         except DataError as error:
             raise EvalError(str(error)) from error
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
+    for message in dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning):
         sys.stderr.write(f"warning: {message}\n")
     sys.stdout.write(text)
     written = _write(args, summary)

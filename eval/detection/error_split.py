@@ -65,14 +65,13 @@ class ErrorSplit:
     """All objects that are not found, missed or not."""
 
 
-def split_errors(matches: Matches, average: Average, column: int = 0, background: float = BACKGROUND) -> ErrorSplit:
+def split_errors(matches: Matches, average: Average, column: int = 0) -> ErrorSplit:
     """Split the errors at one of the thresholds.
 
     Args:
         matches: at any thresholds.
         average: how AP is computed.
         column: which threshold of `matches`.
-        background: IoU up to which a detection is of nothing.
     """
     one = replace(
         matches,
@@ -80,7 +79,7 @@ def split_errors(matches: Matches, average: Average, column: int = 0, background
         right=matches.right[column : column + 1],
         counted=matches.counted[column : column + 1],
     )
-    kinds = _Kinds.of(one, background)
+    kinds = _Kinds.of(one)
     asked = one.asked > 0
 
     def ap(mended: Matches) -> float:
@@ -123,17 +122,17 @@ class _Kinds:
     """[G] asked for, and no detection is right about it."""
 
     @classmethod
-    def of(cls, matches: Matches, background: float) -> "_Kinds":
+    def of(cls, matches: Matches) -> "_Kinds":
         (right,), (counted,), (threshold,) = matches.right, matches.counted, matches.ious
         wrong = counted & ~right
         own, other = _overlaps(matches, np.flatnonzero(wrong))
         passes = matches.passes(threshold)
         near = other.iou >= threshold if matches.semantics.at_least else other.iou > threshold
-        localisation = wrong & ~passes & (own.iou >= background)
+        localisation = wrong & ~passes & (own.iou >= BACKGROUND)
         classification = wrong & ~localisation & near
         duplicate = wrong & ~localisation & ~classification & passes
         rest = wrong & ~localisation & ~classification & ~duplicate
-        nothing = np.maximum(own.iou, other.iou) <= background
+        nothing = np.maximum(own.iou, other.iou) <= BACKGROUND
         target = np.where(localisation, own.object, np.where(classification, other.object, -1))
         found = np.zeros(len(matches.wanted), bool)
         found[matches.best[right]] = True

@@ -103,8 +103,9 @@ def _voc(one: Evaluation, intervals: Intervals | None) -> str:
     below = ""
     if intervals is not None:
         head.append("95% of AP50")
-        for line, between in zip(lines, [intervals.overall["ap50"], *intervals.ap50_per_class.values()], strict=True):
-            line.append(_between(between))
+        between = {"mean": intervals.overall["ap50"]} | dict(intervals.ap50_per_class)
+        for line in lines:
+            line.append(_between(between[str(line[0])]))
         shown = ", ".join(f"{_TITLES[name]} {_between(intervals.overall[name])}" for name in HEADLINES)
         below = f"\n95% intervals from {intervals.resamples} resamples of the images: {shown}"
     lines += [[_size(name), size.ap50, size.ap75, size.ap, size.objects] for name, size in found.per_size.items()]
