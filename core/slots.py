@@ -55,7 +55,7 @@ class _Place:
 
 
 class Sent:
-    """A batch, a tuple of tensors and other values, on its way from a worker."""
+    """A batch, a tuple of tensors, lists of tensors and other values, on its way from a worker."""
 
     def __init__(self, batch: tuple[Any, ...], slot: int, memory: Memory) -> None:
         """batch: those of its uint8 tensors that lie in the slot stay there; the others travel by value."""
@@ -70,6 +70,8 @@ class Sent:
 
 
 def _packed(part: Any, memory: Memory) -> Any:
+    if isinstance(part, list):
+        return [_packed(one, memory) for one in part]
     if not isinstance(part, Tensor):
         return part
     start = part.data_ptr() - memory.ctypes.data
@@ -79,6 +81,8 @@ def _packed(part: Any, memory: Memory) -> Any:
 
 
 def _unpacked(part: Any, memory: Tensor) -> Any:
+    if isinstance(part, list):
+        return [_unpacked(one, memory) for one in part]
     if isinstance(part, _Place):
         return memory.as_strided(part.shape, part.stride, part.start)
     return torch.from_numpy(part) if isinstance(part, np.ndarray) else part

@@ -1,13 +1,15 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from core.data.records import DataError, Naming, SceneRecord
+from core.loader import train_stream
 from tests.transfer.detection_cases import scenes
 from transfer.tasks.detection.augmentation import SSDAugmentation
-from transfer.tasks.detection.data import Fit, MultiScale, Scenes, Square, collate, flip
+from transfer.tasks.detection.data import Batch, Fit, MultiScale, Scenes, Square, collate, flip
 
 
 def test_sizes_of_the_two_protocols() -> None:
@@ -89,6 +91,37 @@ def test_collate_keeps_the_order_of_columns(tmp_path: Path) -> None:
     assert [tuple(image.shape[-2:]) for image in batch.images] == [(64, 85), (85, 64), (64, 85), (64, 85)]
     assert [len(boxes) for boxes in batch.boxes] == [2, 1, 2, 0]
     assert batch.boxes[3].shape == (0, 4)
+
+
+def test_a_batch_lies_in_the_memory_that_it_is_given(tmp_path: Path) -> None:
+    data = Scenes(scenes(tmp_path), Fit(64, 96), flip())
+    assert data.sample_bytes == 3 * 64 * 85
+    examples = [data.seeded_sample(i, i) for i in range(4)]
+    memory = np.zeros(3 * data.sample_bytes + 10, np.uint8)  # for three of the four
+    plain, placed = collate(examples), collate(examples, memory)
+    bounds = memory.ctypes.data, memory.ctypes.data + memory.nbytes
+    assert [bounds[0] <= image.data_ptr() < bounds[1] for image in placed.images] == [True, True, True, False]
+    assert all(torch.equal(one, two) for one, two in zip(plain.images, placed.images, strict=True))
+    assert [image.shape for image in placed.images] == [image.shape for image in plain.images]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_change_no_bit_of_a_training(tmp_path: Path, workers: int) -> None:
+    """Slots, groups, crops and several sizes together; all batches are held at once."""
+    data = Scenes(scenes(tmp_path), MultiScale((48, 60), 100), SSDAugmentation(), by_aspect=True)
+
+    def batches(workers: int, first: int = 0) -> list[Batch]:
+        return list(
+            train_stream(data, collate, seed=1, batch_size=3, steps_per_epoch=2, first=first, last=8, workers=workers)
+        )
+
+    alone = batches(0)
+    assert [len(batch.ids) for batch in alone[:2]] == [3, 1]
+    assert sorted({image.shape[-2] for batch in alone for image in batch.images}) != [48]
+    for one, two in zip([*alone, *alone[3:]], [*batches(workers), *batches(workers, first=3)], strict=True):
+        assert one.ids == two.ids
+        for column in ("images", "boxes", "labels"):
+            assert all(torch.equal(a, b) for a, b in zip(getattr(one, column), getattr(two, column), strict=True))
 
 
 def test_results_get_the_names_of_their_data_set(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from core.data.records import Naming, SceneRecord
 from core.images import Originals
+from core.slots import Memory
 from transfer.tasks.detection.views import Augmentation, Boxes, Drawn, Flip, Window, show
 
 FILL = (124, 116, 104)
@@ -48,10 +49,32 @@ class Batch(NamedTuple):
     categories: tuple[int, ...] = ()
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """A list of examples of one data set as a batch."""
+def collate(examples: Sequence[Example], memory: Memory | None = None) -> Batch:
+    """A list of examples of one data set as a batch.
+
+    Args:
+        examples: at least one.
+        memory: where the images' bytes go, one image after the other; one that finds no room stays where it is. None:
+            all do.
+    """
     images, boxes, labels, ids, sizes, categories = (list(column) for column in zip(*examples, strict=True))
+    if memory is not None:
+        images = _moved(images, memory)
     return Batch(images, boxes, labels, ids, sizes, categories[0])
+
+
+def _moved(images: Sequence[Tensor], memory: Memory) -> list[Tensor]:
+    """The same images [3, H, W] in this memory, channels last."""
+    moved, start = [], 0
+    for image in images:
+        pixels = image.permute(1, 2, 0)
+        end = start + pixels.numel()
+        if end <= len(memory):
+            slot = torch.from_numpy(memory[start:end]).view(pixels.shape)
+            slot.copy_(pixels)
+            pixels, start = slot, end
+        moved.append(pixels.permute(2, 0, 1))
+    return moved
 
 
 class Size(ABC):
@@ -148,6 +171,9 @@ class Scenes:
         self.pictures = Originals([record.path for record in records], keep=cache)
         self.groups = [int(r.size[0] <= r.size[1]) for r in records] if by_aspect else None
         """Of each image: 0 wider than high, 1 not (see `core.loader.Grouped`); None: batches may mix them."""
+        shown = [size(height, width) for width, height in {record.size for record in records}]
+        self.sample_bytes = 3 * max((height * width for height, width in shown), default=0)
+        """Of the largest image, by the sizes that the annotations note (see `core.loader.Measured`)."""
 
     def __len__(self) -> int:
         return len(self.records)
