@@ -14,7 +14,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from core.backbone import Backbone
 from core.resnet import Trunk
-from transfer.tasks.detection.data import Fit, Scenes, flip
+from transfer.tasks.detection.data import Fit, MultiScale, Scenes, flip
 from transfer.tasks.detection.necks import C4, FPN, Layer3, Neck, Parts, Pyramid
 from transfer.tasks.detection.rcnn import Predictor, ProposalHead, Proposals, Regions
 from transfer.tasks.detection.task import Detection
@@ -91,9 +91,26 @@ class FasterRCNN(Detection):
         """The same as in training."""
         return self.size
 
+    def sizes(self) -> str:
+        """Short sides, and the long side's limit."""
+        test = f"short side {self.size.short}, long side at most {self.size.long}"
+        shorts = ", ".join(map(str, self.train_shorts))
+        return f"{test}; in training one of {shorts}" if shorts else test
+
+    def stages(self) -> int:
+        """Those that the neck reads."""
+        return self.neck.stages()
+
     def train_samples(self, records: Sequence[Any]) -> Scenes:
-        """Horizontal flips."""
-        return Scenes(records, self.size, flip(), keep_difficult=self.keep_difficult, cache=self.cache_images)
+        """Flips, at one of the training sizes."""
+        return Scenes(
+            records,
+            MultiScale(self.train_shorts, self.size.long) if self.train_shorts else self.size,
+            flip(),
+            keep_difficult=self.keep_difficult,
+            cache=self.cache_images,
+            by_aspect=self.group_by_aspect,
+        )
 
     def detector(self, body: Trunk, backbone: Backbone, classes: int) -> nn.Module:
         """torchvision's two stages with the neck's parts."""

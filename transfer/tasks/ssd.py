@@ -71,10 +71,14 @@ class SSD(Detection):
         """A square."""
         return Square(self.side)
 
+    def sizes(self) -> str:
+        """A square in both."""
+        return f"{self.side} x {self.side}"
+
     def train_samples(self, records: Sequence[Any]) -> Scenes:
-        """SSD's augmentation on images of their own size."""
-        augment = self.augmentation.build(self.side)
-        return Scenes(records, None, augment, keep_difficult=self.keep_difficult, cache=self.cache_images)
+        """Squares out of SSD's augmentation."""
+        size, augment = self.input_size(), self.augmentation
+        return Scenes(records, size, augment, keep_difficult=self.keep_difficult, cache=self.cache_images)
 
     def detector(self, body: Trunk, backbone: Backbone, classes: int) -> nn.Module:
         """torchvision's SSD on the maps of `Maps`."""

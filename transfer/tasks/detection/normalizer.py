@@ -22,7 +22,7 @@ class Normalizer(nn.Module):
         self.mean, self.std, self.divisor = tuple(mean), tuple(std), divisor
 
     def forward(self, images: Sequence[Tensor], targets: Any = None) -> tuple[Any, Any]:
-        """Images [3, H, W] uint8 to one torchvision ImageList [N, 3, H', W'], float, channels-last; targets as they are."""
+        """Images [3, H, W] uint8 to one ImageList [N, 3, H', W'] of floats, channels-last; targets as they are."""
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         height, width = (max(side) for side in zip(*sizes, strict=True))
         up = [-(-side // self.divisor) * self.divisor for side in (height, width)]

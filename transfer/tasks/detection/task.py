@@ -16,17 +16,22 @@ from torch import Tensor, nn
 
 from core.backbone import Backbone
 from core.config import unhashed
-from core.data.records import DataSet, Need, SceneRecord
+from core.data.records import Need, SceneSet
 from core.data.voc import VOC
 from core.errors import UserError
+from core.recipe import Recipe
 from core.resnet import Trunk, trunk
+from core.slots import Memory
 from core.stage import Outcome
 from transfer.task import Task
 from transfer.tasks.detection.data import Batch, Example, Scenes, Size, collate
 from transfer.tasks.detection.freezing import NORMS, freeze, precise
 from transfer.tasks.detection.normalizer import Normalizer
+from transfer.tasks.detection.report import report
 from transfer.tasks.detection.results import coco_results
 from transfer.tasks.detection.scoring import Scoring, VocScoring
+from transfer.tasks.detection.splits import check_splits
+from transfer.tasks.detection.weights import compare, loaded
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Detection(Task):
     divisor: ClassVar[int] = 1
     """Batches are padded to a multiple of this (pixels)."""
 
-    data: DataSet[SceneRecord] = field(default_factory=VOC)
+    data: SceneSet = field(default_factory=VOC)
     """Data set; its splits "train" and "test" are used."""
     scoring: Scoring = field(default_factory=VocScoring)
     """How the detections are scored; the first metric is the headline."""
@@ -82,6 +87,14 @@ class Detection(Task):
         """The size at which images are shown to the network in the test."""
 
     @abstractmethod
+    def sizes(self) -> str:
+        """Image sizes in training and test, in words."""
+
+    def stages(self) -> int:
+        """How many of layer1 to layer4 the detector reads, from the first."""
+        return 4
+
+    @abstractmethod
     def train_samples(self, records: Sequence[Any]) -> Scenes:
         """The training set with its augmentation."""
 
@@ -89,17 +102,25 @@ class Detection(Task):
         """Train and test split of the data set."""
         return Need(self.data, "train"), Need(self.data, "test")
 
+    def check(self, root: Path) -> None:
+        """Refuse splits that share images, that are missing, or of another year (`splits.check_splits`)."""
+        check_splits(self.data, root)
+
     def model(self, backbone: Backbone, root: Path) -> nn.Module:
         """The detector, its backbone's first parts and norms frozen as the fields say.
 
         Raises:
-            UserError: not a ResNet, or one whose layer4 keeps layer3's resolution.
+            UserError: not a ResNet, one whose layer4 keeps layer3's resolution, one that was not loaded whole, or a
+                detector that does not stand on the loaded weights.
         """
         if backbone.spec.layer4_stride1:
             raise UserError(
                 f"{type(self).__name__} expects a backbone whose layer4 halves the map; this one's does not"
             )
-        return self.build(backbone, len(self.data.classes(root)))
+        before = loaded(backbone, trunk(backbone.model), self.stages())
+        detector = self.build(backbone, len(self.data.classes(root)))
+        compare(detector, before, backbone.spec.source or backbone.spec.architecture)
+        return detector
 
     def build(self, backbone: Backbone, classes: int) -> nn.Module:
         """The detector in channels-last memory. classes: without the background."""
@@ -117,6 +138,12 @@ class Detection(Task):
         groups: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in spared]}]
         return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
 
+    def report(
+        self, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int
+    ) -> dict[str, Any]:
+        """Weights, pixels, norms, frozen parts, rate, batch and sizes in force; see `report.report`."""
+        return report(self, model, backbone, recipe, ranks, samples)
+
     def calibration(self) -> int:
         """Batches for `calibrate`, where there are norms to calibrate."""
         return self.precise_bn
@@ -131,11 +158,11 @@ class Detection(Task):
 
     def test_data(self, root: Path) -> Scenes:
         """Test images, resized only."""
-        return Scenes(self.data.records(root, "test"), self.input_size())
+        return Scenes(self.data.records(root, "test"), self.input_size(), naming=self.data.naming(root))
 
-    def collate(self, samples: list[Example]) -> Batch:
-        """Examples as a batch."""
-        return collate(samples)
+    def collate(self, samples: list[Example], memory: Memory | None = None) -> Batch:
+        """Examples as a batch, their pixels in this memory."""
+        return collate(samples, memory)
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of the detector's losses, and each of them; proposals are drawn from torch's global generator."""
@@ -146,10 +173,10 @@ class Detection(Task):
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
         """For each image its detections, as COCO results in the file's own pixels, best first."""
         found = model(batch.images)
-        columns = zip(found, batch.images, batch.ids, batch.sizes, strict=True)
+        seen = [(image.shape[-1], image.shape[-2]) for image in batch.images]
         return [
-            coco_results(one["boxes"], one["scores"], one["labels"], (image.shape[-1], image.shape[-2]), id, size)
-            for one, image, id, size in columns
+            coco_results(one["boxes"], one["scores"], one["labels"], shown, id, size, batch.categories)
+            for one, shown, id, size in zip(found, seen, batch.ids, batch.sizes, strict=True)
         ]
 
     def save(self, predictions: list[Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,202 @@
+"""What a detector is about to be trained with, in words and numbers, and the last check that it is what was asked for.
+
+Each line stands for a way in which detection results were silently wrong (facts and sources: docs/detection.md):
+weights that did not load, pixels in another range or order, norms in another mode, a frozen part that learns, a rate
+for another batch.
+"""
+
+from typing import Any, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from core.backbone import IMAGENET_MEAN, Backbone, Spec
+from core.errors import UserError
+from core.recipe import Recipe
+from transfer.tasks.detection.freezing import FrozenNorm
+from transfer.tasks.detection.weights import PARTS, part
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """What the report needs to know of a task: fields of `transfer.tasks.detection.task.Detection`."""
+
+    @property
+    def freeze_at(self) -> int:
+        """Parts that stay as they are."""
+
+    @property
+    def norms_frozen(self) -> bool:
+        """Whether the other parts' norms stay."""
+
+    def stages(self) -> int:
+        """How many of layer1 to layer4 the detector reads."""
+
+    def sizes(self) -> str:
+        """Image sizes in training and test, in words."""
+
+
+def report(
+    task: Asked, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int
+) -> dict[str, Any]:
+    """Facts of a detector before its first step, each as short JSON values.
+
+    Args:
+        task: what was asked for. model: what it built of `backbone`. The rest: see `transfer.task.Task.report`.
+
+    Raises:
+        UserError: pixels' mean or deviation are of another range or order; statistics of norms that nobody took; a
+            part that is to be frozen learns, or one that is to learn is frozen; a norm in another mode than asked.
+    """
+    check_pixels(backbone.spec)
+    tensors, norms = _tensors(model, backbone, task.stages()), _norms(backbone, task.stages())
+    frozen = _frozen(model, norms)
+    _check_statistics(task, norms, backbone)
+    _check_frozen(task, tensors, norms, frozen)
+    parameters = list(model.parameters())
+    fixed = [p for p in parameters if not p.requires_grad]
+    learned = [p for p in parameters if p.requires_grad]
+    used, whole = len(tensors), len([name for name in backbone.model.state_dict() if not _counter(name)])
+    facts = getattr(model, "facts", None)  # of another engine
+    return {
+        "backbone": f"{backbone.report}, none missing, none unexpected; {used} used as loaded, {whole - used} not used "
+        "(the head, stages that the detector does not read)",
+        "pixels": f"RGB in 0..1, mean {_numbers(backbone.spec.mean)}, std {_numbers(backbone.spec.std)}",
+        "norms": _mode(task, norms, frozen, model, recipe, ranks),
+        "frozen": f"{', '.join(PARTS[: task.freeze_at]) or 'no part'}; {_count(fixed)} in all",
+        "trained": _count(learned),
+        "rate": "no training" if recipe is None else recipe.rule(samples),
+        "batch": "no training" if recipe is None else _batch(recipe, ranks),
+        "images": task.sizes(),
+        **({} if facts is None else {"engine": facts}),
+    }
+
+
+def check_pixels(spec: Spec) -> None:
+    """Raise UserError where mean and std are not those of RGB pixels in 0..1."""
+    mean, std = spec.mean, spec.std
+    if not all(0 <= m <= 1 for m in mean) or not all(0 < s <= 1 for s in std):
+        raise UserError(
+            f"{spec.source or spec.architecture}: expected the mean and standard deviation of pixels in 0..1, got "
+            f"{mean} and {std}: for those in 0..255 divide by 255"
+        )
+    reverse = tuple(reversed(IMAGENET_MEAN))
+    if max(abs(a - b) for a, b in zip(mean, reverse, strict=True)) < 0.01:
+        raise UserError(
+            f"{spec.source or spec.architecture}: the mean {mean} is ImageNet's in the order blue, green, red; images "
+            "are given as red, green, blue here: convert the first convolution's weights and turn mean and std round"
+        )
+
+
+def _tensors(model: nn.Module, backbone: Backbone, stages: int) -> dict[str, Tensor]:
+    """Tensors of the backbone that the detector uses, by their names in the backbone file."""
+    tell = getattr(model, "trunk_tensors", None)
+    if tell is not None:
+        return {name: tensor for name, tensor in tell().items() if not _counter(name)}
+    inside = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
+    state = _named(backbone.model, backbone.model.state_dict(keep_vars=True))
+    return {name: t for name, t in state.items() if id(t) in inside and part(name) <= stages and not _counter(name)}
+
+
+def _norms(backbone: Backbone, stages: int) -> dict[str, nn.Module]:
+    """BatchNorms of the backbone in the parts that the detector reads, by their names in the backbone file."""
+    modules = _named(backbone.model, dict(backbone.model.named_modules()))
+    return {name: m for name, m in modules.items() if isinstance(m, _BatchNorm) and part(name) <= stages}
+
+
+def _named(model: nn.Module, found: dict[str, T]) -> dict[str, T]:
+    """The same under the names of the backbone file, which knows no `FrozenNorm` around a norm."""
+    around = [f"{name}." for name, module in model.named_modules() if isinstance(module, FrozenNorm)]
+    clean = {}
+    for name, value in found.items():
+        prefix = next((one for one in around if f"{name}.".startswith(f"{one}norm.")), None)
+        clean[name if prefix is None else (prefix + name[len(prefix) + len("norm.") :]).rstrip(".")] = value
+    return clean
+
+
+def _frozen(model: nn.Module, norms: dict[str, nn.Module]) -> set[str]:
+    """Names of the norms that keep their statistics when the detector is trained."""
+    tell = getattr(model, "frozen_norms", None)
+    if tell is not None:
+        return set(tell())
+    mode = model.training
+    model.train()
+    frozen = {name for name, norm in norms.items() if not norm.training}
+    model.train(mode)
+    return frozen
+
+
+def _check_statistics(task: Asked, norms: dict[str, nn.Module], backbone: Backbone) -> None:
+    source = backbone.spec.source or backbone.spec.architecture
+    taken = {name: m for name, m in norms.items() if isinstance(m.running_var, Tensor)}
+    for name, norm in taken.items():
+        if not norm.running_var.any():  # type: ignore[operator]  # it is a tensor
+            raise UserError(f"{source}: {name}: its running variance is all zero: no network was trained with that")
+    fresh = [name for name, norm in taken.items() if _is_fresh(norm)]
+    some_frozen = task.norms_frozen or task.freeze_at > 0
+    if taken and len(fresh) == len(taken) and some_frozen:
+        raise UserError(
+            f"{source}: all {len(taken)} BatchNorms have the statistics that they are born with (mean 0, variance 1): "
+            "the backbone was never trained. Frozen so, they would not normalise: set norms_frozen=False, freeze_at=0"
+        )
+
+
+def _is_fresh(norm: nn.Module) -> bool:
+    mean, variance = norm.running_mean, norm.running_var
+    assert isinstance(mean, Tensor)
+    assert isinstance(variance, Tensor)
+    return not mean.any() and bool((variance == 1).all())
+
+
+def _check_frozen(task: Asked, tensors: dict[str, Tensor], norms: dict[str, nn.Module], frozen: set[str]) -> None:
+    """Raise UserError where a parameter or a norm of the backbone is not in the mode that was asked for."""
+    for name in norms:
+        asked = task.norms_frozen or part(name) < task.freeze_at
+        if (name in frozen) != asked:
+            raise UserError(f"{name}: expected this norm {_word(asked)}, it is {_word(not asked)}")
+    for name, tensor in tensors.items():
+        module = name.rpartition(".")[0]
+        asked = part(name) < task.freeze_at or (task.norms_frozen and module in norms)
+        learns = isinstance(tensor, nn.Parameter) and tensor.requires_grad
+        if (asked and learns) or (not asked and isinstance(tensor, nn.Parameter) and not learns):
+            raise UserError(f"{name}: expected this parameter {_word(asked)}, it is {_word(not asked)}")
+
+
+def _mode(
+    task: Asked, norms: dict[str, nn.Module], frozen: set[str], model: nn.Module, recipe: Recipe | None, ranks: int
+) -> str:
+    """The mode of the norms in words: how many are frozen, how the others take their statistics."""
+    count = f"{len(frozen)} of the backbone's {len(norms)} BatchNorms frozen"
+    own = [m for m in model.modules() if isinstance(m, _BatchNorm) and m not in set(norms.values())]
+    own = own if getattr(model, "trunk_tensors", None) is None else []
+    trained = len(norms) - len(frozen)
+    if recipe is None or not trained + len(own):
+        return count
+    if recipe.sync_batchnorm and ranks > 1:
+        how = f"synchronised over {ranks} processes ({recipe.batch_size // recipe.accumulate} images)"
+    else:
+        how = f"trained on {max(1, recipe.batch_size // recipe.accumulate // ranks)} images each time"
+        how += " (sync_batchnorm has no effect with one process)" if recipe.sync_batchnorm else ""
+    return f"{count}, {trained} {how}" + (f"; {len(own)} of the detector's own trained" if own else "")
+
+
+def _batch(recipe: Recipe, ranks: int) -> str:
+    each = recipe.batch_size // recipe.accumulate // ranks
+    return f"{recipe.batch_size} images a step: {ranks} processes x {recipe.accumulate} micro-batches x {each}"
+
+
+def _count(parameters: list[nn.Parameter]) -> str:
+    return f"{sum(p.numel() for p in parameters):,} parameters in {len(parameters)} tensors"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.4g}" for value in values)
+
+
+def _word(frozen: bool) -> str:
+    return "frozen" if frozen else "trained"
+
+
+def _counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
