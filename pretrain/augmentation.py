@@ -19,15 +19,12 @@ import torch
 
 from core.data.pictures import Picture, Pixels
 from core.errors import UserError
+from core.resizing import resize
 from pretrain import colour
 from pretrain.colour import Colour
 from pretrain.policies import Policy
 
 _ATTEMPTS = 10  # torchvision's
-_RESIZE = {
-    "bilinear": torch.ops.aten._upsample_bilinear2d_aa.out,
-    "bicubic": torch.ops.aten._upsample_bicubic2d_aa.out,
-}
 
 
 class View(NamedTuple):
@@ -83,7 +80,7 @@ class RandomResizedCrop(Augmentation):
         rng = random.Random(seed)
         box = self.box(picture.height, picture.width, rng)
         flipped = rng.random() < self.flip
-        pixels = _finish(resize(picture.crop(*box), side, self.interpolation), flipped, self.policy, rng)
+        pixels = _finish(resize(picture.crop(*box), side, side, self.interpolation), flipped, self.policy, rng)
         if not self.jitter and not self.lighting:
             return View(pixels, None)
         return View(pixels, colour.draw(rng, pixels, self.jitter, self.lighting))
@@ -134,7 +131,7 @@ class PaddedCrop(Augmentation):
         rng = random.Random(seed)
         down, right = rng.randint(-self.padding, self.padding), rng.randint(-self.padding, self.padding)
         flipped = rng.random() < self.flip
-        pixels = _finish(resize(shifted(picture, down, right), side), flipped, self.policy, rng)
+        pixels = _finish(resize(shifted(picture, down, right), side, side), flipped, self.policy, rng)
         return View(pixels, None)
 
 
@@ -148,18 +145,6 @@ def shifted(picture: Picture, down: int, right: int) -> Pixels:
         seen = picture.crop(max(0, down), max(0, right), rows, columns)
         window[top : top + rows, left : left + columns] = seen
     return window
-
-
-def resize(pixels: Pixels, side: int, interpolation: str = "bilinear") -> Pixels:
-    """uint8 [H, W, 3] -> [side, side, 3], antialiased where it shrinks; pixels that fit already are returned as are."""
-    if pixels.shape[:2] == (side, side):
-        return pixels
-    source = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W], a view in channels-last order
-    result = np.empty((side, side, 3), np.uint8)
-    view = torch.from_numpy(result).permute(2, 0, 1)[None]
-    # torch.nn.functional.interpolate calls this too, but puts its result channels first: half as long again.
-    _RESIZE[interpolation](source, (side, side), False, None, None, out=view)
-    return result
 
 
 def _finish(pixels: Pixels, flipped: bool, policy: Policy | None, rng: random.Random) -> Pixels:

@@ -13,8 +13,9 @@ from torchvision.transforms.v2 import functional
 
 from core.data.pictures import Decoded, Pixels
 from core.errors import UserError
+from core.resizing import resize
 from pretrain import colour
-from pretrain.augmentation import PaddedCrop, RandomResizedCrop, View, resize, shifted
+from pretrain.augmentation import PaddedCrop, RandomResizedCrop, View, shifted
 
 
 def _image(height: int = 40, width: int = 60) -> Decoded:
@@ -64,12 +65,13 @@ def test_a_view_is_the_crop_that_torchvision_resizes() -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(24, 24), (60, 18)])
 @pytest.mark.parametrize("shape", [(50, 70), (7, 5), (24, 24), (1, 1), (24, 90)])
-def test_resize_gives_torchvisions_pixels(interpolation: str, shape: tuple[int, int]) -> None:
+def test_resize_gives_torchvisions_pixels(interpolation: str, shape: tuple[int, int], size: tuple[int, int]) -> None:
     pixels = _image(*shape).pixels
     mode = functional.InterpolationMode(interpolation)
-    expected = functional.resize(torch.from_numpy(pixels).permute(2, 0, 1), [24, 24], mode, antialias=True)
-    resized = resize(pixels, 24, interpolation)
+    expected = functional.resize(torch.from_numpy(pixels).permute(2, 0, 1), list(size), mode, antialias=True)
+    resized = resize(pixels, *size, interpolation)
     assert resized.flags.c_contiguous
     assert np.array_equal(resized, expected.permute(1, 2, 0).numpy())
 
