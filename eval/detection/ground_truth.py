@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.coco_instances import Instances, read_instances
-from core.data.records import SceneRecord
 from core.data.voc import VOC_CLASSES, annotations
 from eval.detection.semantics import Rule
+from eval.detection.truth import Scene
 
 LAST_YEAR_OF_ELEVEN_POINTS = 2009  # the development kit of VOC 2010 changed to the area below the curve
 
@@ -18,7 +18,7 @@ class GroundTruth:
 
     name: str
     """What is shown: "VOC2007 test", or the file's name."""
-    scenes: Sequence[SceneRecord]
+    scenes: Sequence[Scene]
     classes: tuple[str, ...]
     """Names by label."""
     category_ids: tuple[int, ...]

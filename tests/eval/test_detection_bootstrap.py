@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.detection.bootstrap import Difference, mean, resampled, weights
+from eval.detection.bootstrap import Difference, _needed, mean, resampled, weights
 from eval.detection.detections import Detections
-from eval.detection.semantics import SEMANTICS, Rule
-from eval.detection.voc import average_precision
+from eval.detection.evaluation import Evaluation
+from eval.detection.ground_truth import GroundTruth
+from eval.detection.semantics import MATLAB_RECALLS, NUMPY_RECALLS, SEMANTICS, Rule
+from eval.detection.voc import IOUS, average_precision
 from tests.eval.detection_sets import Image, matched, random_set, real_case
 
 RULES: tuple[Rule, ...] = ("11 points", "area")
@@ -81,10 +83,37 @@ def test_weights_draw_as_many_images_as_there_are() -> None:
 
 
 def test_difference_is_paired() -> None:
-    first, second = np.array([3.0, 5.0, 4.0, 8.0]), np.array([2.0, 6.0, 3.0, 7.0])
+    first, second = np.array([3.0, 5.0, 4.0, 8.0, 6.0]), np.array([2.0, 6.0, 3.0, 7.0, 6.0])
     found = Difference.of((5.0, 4.5), (first, second))
-    assert (found.first, found.second, found.value, found.share_above) == (5.0, 4.5, 0.5, 0.75)
-    assert found.interval == pytest.approx((-0.85, 1.0))
+    assert (found.first, found.second, found.value, found.share_above) == (5.0, 4.5, 0.5, 0.6)
+    assert found.interval == pytest.approx((-0.9, 1.0))
+
+
+@pytest.mark.parametrize("recalls", [NUMPY_RECALLS, MATLAB_RECALLS])
+def test_needed_is_what_the_division_says(recalls: tuple[float, ...]) -> None:
+    """The evaluator divides found by asked and compares floats: .30000000000000004 is more than 3 / 10."""
+    asked = np.arange(1, 600)
+    needed = _needed(asked, np.array(recalls))
+    for column, objects in enumerate(asked.tolist()):
+        plain = np.searchsorted(np.arange(objects + 1) / objects, recalls)
+        np.testing.assert_array_equal(needed[:, column], plain)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_evaluation_asks_for_its_own_rule_and_thresholds(rule: Rule) -> None:
+    detections, scenes = random_set(7, hard=0)
+    truth = GroundTruth("random", scenes, ("a", "b", "c"), (0, 1, 2), rule)
+    one = Evaluation(detections, truth, SEMANTICS["chainercv"], rule)
+    matches = matched(detections, scenes, 3, IOUS, SEMANTICS["chainercv"])
+    means = mean(resampled(matches, weights(len(scenes), 100, 3), rule))
+    found = one.intervals(100, 3).overall
+    for name, values in (("ap50", means[0]), ("ap75", means[5]), ("ap", means.mean(axis=0))):
+        assert found[name] == tuple(np.percentile(values, [2.5, 97.5]))
+    assert one.errors().ap == pytest.approx(one.scores.ap50)
+    wrong = Detections(["000"], np.array([0]), np.array([0.5]), np.array([[500, 500, 510, 510]]))
+    difference = one.minus(Evaluation(wrong, truth, one.semantics, rule), 100, 3)["ap75"]
+    assert difference.value == one.scores.ap75
+    assert difference.interval == found["ap75"], "less nothing"
 
 
 def test_interval_of_the_real_case_holds_its_number(real_data: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from core.data.voc import VOC_CLASSES
 from eval.__main__ import main
+from eval.detection.detections import Detections
 from eval.detection.evaluation import Evaluation
 from eval.detection.ground_truth import coco, voc
 from tests.eval.detection_sets import RealCase, real_case
@@ -115,7 +116,18 @@ def test_text_files_give_the_same(small: Path, run: Run, tmp_path: Path) -> None
 def test_categories_counted_from_one(small: Path, run: Run) -> None:
     shifted = [{**entry, "category_id": int(str(entry["category_id"])) + 1} for entry in RESULTS]
     predictions = write(small / "p.json", shifted)
-    assert "\nmean  " in run(predictions, "--voc", small, "--first-category", 1)
+    assert re.search(r"^mean +75\.00", run(predictions, "--voc", small, "--first-category", 1), re.MULTILINE)
+
+
+def test_a_difference_takes_the_resamples_that_are_asked_for(small: Path, run: Run, tmp_path: Path) -> None:
+    predictions, other = write(small / "p.json", RESULTS), write(small / "q.json", RESULTS[:1])
+    one = Evaluation(Detections.from_coco(RESULTS), voc(small))
+    two = Evaluation(Detections.from_coco(RESULTS[:1]), voc(small))
+    for args, resamples in (((), 1000), (("--bootstrap", 150), 150)):
+        run(predictions, "--voc", small, "--against", other, "--json", tmp_path / "out.json", *args)
+        found = json.loads((tmp_path / "out.json").read_text())["difference"]["ap"]
+        assert found["share_above"] == one.minus(two, resamples)["ap"].share_above
+        assert 0 < found["share_above"] < 1
 
 
 def test_rule_follows_the_year(small: Path) -> None:
