@@ -1,7 +1,11 @@
+import math
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from core.resnet import trunk
@@ -65,3 +69,136 @@ def test_fields_that_do_not_belong_together_are_refused() -> None:
         SSD(extras=(64, 64))
     with pytest.raises(ValueError, match="40 pixels"):
         SSD(side=40)
+
+
+class Stub(nn.Module):
+    """A head that answers with given numbers."""
+
+    def __init__(self, offsets: Tensor, logits: Tensor):
+        super().__init__()
+        self.offsets, self.logits = offsets, logits
+
+    def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        return {"bbox_regression": self.offsets, "cls_logits": self.logits}
+
+
+SMALL = SSD(side=96, extras=(32,), scales=(0.2, 0.4, 0.6, 0.8, 1.0), ratios=((2,),) * 4, steps=None)
+
+
+def _boxes_of_the_original() -> Tensor:
+    """ssd.pytorch's 8732 boxes for VOC as its configuration has them, in pixels: centre and sides, cut at 300."""
+    found = []
+    sizes, steps = (38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300)
+    smallest, largest = (30, 60, 111, 162, 213, 264), (60, 111, 162, 213, 264, 315)
+    for size, step, small, large, ratios in zip(sizes, steps, smallest, largest, SSD().ratios, strict=True):
+        sides = [(small, small), (math.sqrt(small * large),) * 2]
+        for ratio in ratios:
+            wide, narrow = small * math.sqrt(ratio), small / math.sqrt(ratio)
+            sides += [(wide, narrow), (narrow, wide)]
+        for y, x in product(range(size), repeat=2):
+            found += [((x + 0.5) * step, (y + 0.5) * step, min(w, 300), min(h, 300)) for w, h in sides]
+    centre = torch.tensor(found)
+    return torch.cat([centre[:, :2] - centre[:, 2:] / 2, centre[:, :2] + centre[:, 2:] / 2], 1)
+
+
+def test_all_default_boxes_are_the_originals(tmp_path: Path) -> None:
+    model = SSD().model(backbone("resnet18"), tmp_path).eval()
+    maps = [torch.zeros(1, 1, s, s) for s in (38, 19, 10, 5, 3, 1)]
+    boxes = model.anchor_generator(ImageList(torch.zeros(1, 3, 300, 300), [(300, 300)]), maps)[0]  # type: ignore[operator]
+    torch.testing.assert_close(boxes, _boxes_of_the_original(), atol=1e-3, rtol=0)
+
+
+def _iou(a: list[float], b: list[float]) -> float:
+    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    inside = max(width, 0) * max(height, 0)
+    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+    return inside / (sum(areas) - inside)
+
+
+def _plain_losses(
+    boxes: list[list[float]], offsets: Tensor, logits: Tensor, targets: list[dict[str, Tensor]]
+) -> tuple[float, float]:
+    """Liu et al., section 2.2, as ssd.pytorch computes it, one box at a time: location and confidence loss."""
+    location = confidence = positives = 0.0
+    for image, target in enumerate(targets):
+        objects, labels = target["boxes"].tolist(), target["labels"].tolist()
+        overlaps = [[_iou(one, box) for box in boxes] for one in objects]
+        matched = [-1] * len(boxes)
+        for i in range(len(boxes) if objects else 0):
+            best = max(range(len(objects)), key=lambda j: overlaps[j][i])
+            matched[i] = best if overlaps[best][i] >= 0.5 else -1
+        for j, row in enumerate(overlaps):
+            matched[row.index(max(row))] = j
+        lost = []
+        for i, j in enumerate(matched):
+            label = labels[j] if j >= 0 else 0
+            loss = float(-logits[image, i].double().log_softmax(0)[label])
+            if j < 0:
+                lost.append(loss)
+                continue
+            positives, confidence = positives + 1, confidence + loss
+            (x0, y0, x1, y1), (a0, b0, a1, b1) = objects[j], boxes[i]
+            wanted = (
+                10 * ((x0 + x1) - (a0 + a1)) / 2 / (a1 - a0),
+                10 * ((y0 + y1) - (b0 + b1)) / 2 / (b1 - b0),
+                5 * math.log((x1 - x0) / (a1 - a0)),
+                5 * math.log((y1 - y0) / (b1 - b0)),
+            )
+            for is_, should in zip(offsets[image, i].tolist(), wanted, strict=True):
+                off = abs(is_ - should)
+                location += off**2 / 2 if off < 1 else off - 0.5
+        confidence += sum(sorted(lost, reverse=True)[: 3 * sum(j >= 0 for j in matched)])
+    return location / max(positives, 1), confidence / max(positives, 1)
+
+
+def test_losses_are_the_papers(tmp_path: Path) -> None:
+    """Matching (each object's best box, and every box over .5), 3 negatives for a positive, divided by positives."""
+    model = SMALL.model(backbone(), tmp_path).train()
+    images = [torch.zeros(3, 96, 96, dtype=torch.uint8)] * 3
+    targets = [
+        {"boxes": torch.tensor([[10.0, 20.0, 40.0, 60.0], [50.0, 50.0, 57.0, 56.0]]), "labels": torch.tensor([3, 7])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+        {"boxes": torch.tensor([[0.0, 0.0, 90.0, 96.0]]), "labels": torch.tensor([20])},
+    ]
+    maps = [torch.zeros(1, 1, s, s) for s in (12, 6, 3, 1)]
+    boxes = model.anchor_generator(ImageList(torch.zeros(1, 3, 96, 96), [(96, 96)]), maps)[0]  # type: ignore[operator]
+    generator = torch.Generator().manual_seed(3)
+    offsets = torch.randn(3, len(boxes), 4, generator=generator)
+    logits = 3 * torch.randn(3, len(boxes), 21, generator=generator)
+    model.head = Stub(offsets, logits)
+    found = model(images, targets)
+    location, confidence = _plain_losses(boxes.tolist(), offsets, logits, targets)
+    assert found["bbox_regression"].item() == pytest.approx(location, rel=1e-5)
+    assert found["classification"].item() == pytest.approx(confidence, rel=1e-5)
+
+
+def test_detections_are_each_classes_best_without_their_like(tmp_path: Path) -> None:
+    """Score over .01; the best `candidates` of a class; greedy suppression over .45 within it; nothing else is cut."""
+    task = replace(SMALL, candidates=30, detections=10_000)
+    model = task.model(backbone(), tmp_path).eval()
+    maps = [torch.zeros(1, 1, s, s) for s in (12, 6, 3, 1)]
+    boxes = model.anchor_generator(ImageList(torch.zeros(1, 3, 96, 96), [(96, 96)]), maps)[0]  # type: ignore[operator]
+    logits = 2 * torch.randn(1, len(boxes), 21, generator=torch.Generator().manual_seed(1))
+    model.head = Stub(torch.zeros(1, len(boxes), 4), logits)
+    with torch.no_grad():
+        (found,) = model([torch.zeros(3, 96, 96, dtype=torch.uint8)])
+    scores, shown = logits[0].softmax(1), boxes.clamp(0, 96).tolist()
+    expected = []
+    for label in range(1, 21):
+        order = sorted((i for i in range(len(boxes)) if scores[i, label] > 0.01), key=lambda i: -scores[i, label])
+        kept: list[int] = []
+        for i in order[:30]:
+            if all(_iou(shown[i], shown[j]) <= 0.45 for j in kept):
+                kept.append(i)
+        expected += [(label, scores[i, label].item()) for i in kept]
+    got = list(zip(found["labels"].tolist(), found["scores"].tolist(), strict=True))
+    assert sorted(got) == sorted(expected)
+    assert got == sorted(got, key=lambda one: -one[1])
+
+
+def test_boxes_keep_their_bits_under_autocast(tmp_path: Path) -> None:
+    model = SMALL.model(backbone(), tmp_path).eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        (found,) = model([torch.randint(256, (3, 96, 96), dtype=torch.uint8)])
+    assert found["boxes"].dtype == torch.float32
+    assert (found["boxes"] != found["boxes"].bfloat16().float()).any()

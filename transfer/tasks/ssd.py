@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD as TorchvisionSSD
+from torchvision.models.detection.ssd import SSDHead
 
 from core.backbone import Backbone
 from core.resnet import Trunk
@@ -84,11 +85,13 @@ class SSD(Detection):
         """torchvision's SSD on the maps of `Maps`."""
         steps = None if self.steps is None else list(self.steps)
         boxes = DefaultBoxGenerator([list(r) for r in self.ratios], scales=list(self.scales), steps=steps)
+        maps = Maps(body, self.side, self.extras, self.first_scale, norms=self.extra_norms)
         model: nn.Module = TorchvisionSSD(
-            Maps(body, self.side, self.extras, self.first_scale, norms=self.extra_norms),
+            maps,
             boxes,
             (self.side, self.side),
             classes + 1,
+            head=Head(maps.out_channels, boxes.num_anchors_per_location(), classes + 1),
             score_thresh=self.score_threshold,
             nms_thresh=self.nms_iou,
             detections_per_img=self.detections,
@@ -96,6 +99,14 @@ class SSD(Detection):
             positive_fraction=1 / (1 + self.negatives),
         )
         return model
+
+
+class Head(SSDHead):  # type: ignore[misc]  # torchvision is not typed
+    """torchvision's head, its answers in float32: under autocast boxes would be decoded in a few bits."""
+
+    def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
+        """Maps to "bbox_regression" [N, boxes, 4] and "cls_logits" [N, boxes, classes]."""
+        return {name: found.float() for name, found in super().forward(x).items()}
 
 
 class Maps(nn.Module):
