@@ -96,8 +96,8 @@ def _boxes_of_the_original() -> Tensor:
             wide, narrow = small * math.sqrt(ratio), small / math.sqrt(ratio)
             sides += [(wide, narrow), (narrow, wide)]
         for y, x in product(range(size), repeat=2):
-            found += [((x + 0.5) * step, (y + 0.5) * step, min(w, 300), min(h, 300)) for w, h in sides]
-    centre = torch.tensor(found)
+            found += [((x + 0.5) * step, (y + 0.5) * step, w, h) for w, h in sides]
+    centre = torch.tensor(found).clamp(max=300)  # centres too: the last of the 10 cells has its own at 304
     return torch.cat([centre[:, :2] - centre[:, 2:] / 2, centre[:, :2] + centre[:, 2:] / 2], 1)
 
 
