@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -69,7 +70,7 @@ class Truth:
 
     @classmethod
     def of(cls, scenes: Iterable[Scene], classes: int) -> "Truth":
-        """The objects of all scenes. EvalError: an id twice, a label outside 0..K-1, a box without area."""
+        """The objects of all scenes. EvalError: an id twice, a label outside 0..K-1, a box without (finite) area."""
         found = sorted(scenes, key=lambda scene: scene.id)
         ids = {scene.id: position for position, scene in enumerate(found)}
         if len(ids) < len(found):
@@ -97,10 +98,11 @@ class Truth:
 
     def positions(self, image_ids: Sequence[str]) -> np.ndarray:
         """Position of every id: [D]. EvalError: an id that is not there, five of them named."""
-        if unknown := sorted(set(image_ids) - self.ids.keys()):
-            shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        if unknown := set(image_ids) - self.ids.keys():
+            shown = ", ".join(sorted(map(str, unknown))[:5]) + (", ..." if len(unknown) > 5 else "")
             raise EvalError(
                 f"detections in {len(unknown)} images without ground truth: {shown}; there are {self.images}"
+                + (f", such as {next(iter(self.ids))}" if self.ids else "")
             )
         return np.array([self.ids[image] for image in image_ids], np.int64)
 
@@ -110,5 +112,5 @@ def _check(scene: Scene, classes: int) -> None:
         raise EvalError(f"ground truth of image {scene.id!r}: as many labels and difficult flags as boxes expected")
     if not all(0 <= label < classes for label in scene.labels):
         raise EvalError(f"ground truth of image {scene.id!r}: labels {scene.labels}, expected 0 to {classes - 1}")
-    if not all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in scene.boxes):
+    if not all(0 < x1 - x0 < inf and 0 < y1 - y0 < inf for x0, y0, x1, y1 in scene.boxes):
         raise EvalError(f"ground truth of image {scene.id!r}: a box without area in {scene.boxes}")

@@ -126,7 +126,7 @@ def test_refused() -> None:
     for box in ((0.0, 0.0, float("nan"), 1.0), (5.0, 0.0, 4.0, 1.0)):
         with pytest.raises(EvalError, match="image '1': a"):
             one(box)
-    with pytest.raises(EvalError, match="1 images without ground truth: 3; there are 1"):
+    with pytest.raises(EvalError, match="1 images without ground truth: 3; there are 1, such as 1"):
         voc_ap(one((0, 0, 1, 1), "3"), [OBJECT], ["cat"])
     with pytest.raises(EvalError, match="labels from 1 to 1, expected 0 to 0"):
         voc_ap(one((0, 0, 1, 1), label=1), [OBJECT], ["cat"])
@@ -134,7 +134,8 @@ def test_refused() -> None:
         voc_ap(one((0, 0, 1, 1)), [OBJECT, OBJECT], ["cat"])
     with pytest.raises(EvalError, match="image '2': labels"):
         voc_ap(one((0, 0, 1, 1)), [OBJECT, HARD], ["cat"])
-    with pytest.raises(EvalError, match="without area"):
-        voc_ap(one((0, 0, 1, 1)), [Scene("1", ((0, 0, 0, 5),), (0,), (False,))], ["cat"])
+    for box in ((0, 0, 0, 5), (0, 0, 1, float("nan")), (0, 0, 1, float("inf"))):
+        with pytest.raises(EvalError, match="without area"):
+            voc_ap(one((0, 0, 1, 1)), [Scene("1", (box,), (0,), (False,))], ["cat"])
     with pytest.raises(EvalError, match=r"boxes are int64 of shape \(1, 3\)"):
         Detections(["1"], np.array([0]), np.array([1.0]), np.array([[1, 2, 3]]))
