@@ -32,7 +32,7 @@ config = Table(
     baseline="Baseline",
     references="references/cutmix_paper",
     notes=(
-        "Ours: the last epoch's backbone, VOC AP of 11 points with the semantics of detectron2's Pascal evaluator for "
-        "both detectors. The paper: the best epoch on the test set, and two evaluators for its two detectors.",
+        "Ours: the last epoch's backbone; the paper: the best epoch on the test set. VOC's AP is of 11 points, by the "
+        "evaluator of each detector's source (ssd.pytorch, py-faster-rcnn), as the paper's; other evaluators differ.",
     ),
 )

@@ -8,7 +8,7 @@ clovaai/CutMix-PyTorch, and neither neck, scale nor schedule; their baseline lie
 (37.9). So their differences to the baseline are what compares: Mixup +.91, Cutout +1.01, CutMix +1.89.
 Different here: the zoo's backbone (see `voc_frcnn_zoo_c4`).
 Arithmetic: 117,266 of 118,287 images have an object; 90,000 x 16 = 1.44 M images = 12.3 epochs of them.
-Command: `torchrun --nproc-per-node 8 -m transfer configs/transfer/coco_frcnn.py --backbone RUN --data-root FOLDER`
+Command: `torchrun --nproc-per-node 8 -m transfer -- configs/transfer/coco_frcnn.py --backbone RUN --data-root FOLDER`
 Expected: AP 37.9 (the zoo). By issue 13: baseline 33.27, Mixup 34.18, Cutout 34.28, CutMix 35.16.
 """
 

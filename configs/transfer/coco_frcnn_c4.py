@@ -4,7 +4,7 @@ Source: detectron2 (02b5c4e), configs/COCO-Detection/faster_rcnn_R_50_C4_1x.yaml
 (data, sizes, schedule, scoring) with the network of `voc_frcnn_zoo_c4`. C4 is the form of the paper's VOC code, so it
 is the other guess at what stands behind the authors' numbers in issue 13.
 Arithmetic: 90,000 x 16 / 117,266 images with an object = 12.3 epochs.
-Command: `torchrun --nproc-per-node 8 -m transfer configs/transfer/coco_frcnn_c4.py --backbone RUN --data-root FOLDER`
+Command: `python -m transfer configs/transfer/coco_frcnn_c4.py --backbone RUN --data-root FOLDER`
 Expected: AP 35.7 (the zoo). By issue 13: baseline 33.27, Mixup 34.18, Cutout 34.28, CutMix 35.16.
 """
 

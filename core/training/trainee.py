@@ -67,8 +67,8 @@ class Trainee:
         self._tell_rate()
 
     def _tell_rate(self) -> None:
-        """The rules of `lr_batch` and `scale_steps` change what the config says, so that what is in force is told."""
-        if self.recipe.lr_batch is not None and self.fabric.global_rank == 0:
+        """Where `lr_batch` and `scale_steps` change what the config says, what is in force is told."""
+        if self.recipe.lr_batch not in (None, self.recipe.batch_size) and self.fabric.global_rank == 0:
             ranks, parts = self.fabric.world_size, self.recipe.accumulate
             _log.info("%s: %s%s", self.run.folder, self.recipe.rule(self.samples), _shared(ranks, parts))
 
