@@ -10,8 +10,9 @@ candidates, NMS at .7, 2,000 and 1,000 proposals; regions of 14 x 14 by RoI alig
 score above .05, NMS at .5, 100 detections; difficult objects learned from.
 Different here: their warm-up is a step behind ours (a thousandth of .02 at the first step, here a hundredth).
 Arithmetic: 24,000 x 16 / 16,551 images = 23.2 epochs.
-Command: `torchrun --nproc-per-node 8 -m transfer -- configs/transfer/voc_frcnn_moco.py --backbone RUN --data-root FOLDER`
-On fewer GPUs add `--recipe.batch-size 8`: half the rate, twice the steps (docs/detection.md).
+Command: `python -m transfer configs/transfer/voc_frcnn_moco.py --backbone RUN --data-root FOLDER`; on eight GPUs
+`torchrun --nproc-per-node 8 -m transfer -- configs/...`. On fewer add `--recipe.batch-size 8`: half the rate, twice the
+steps (docs/detection.md).
 Expected: ImageNet-supervised ResNet-50 AP50 81.3, AP 53.5, AP75 58.8, means of 5 trials whose standard deviations are
 .2, .2 and .4; five trials are recommended. By detectron2's evaluator.
 """
