@@ -117,9 +117,10 @@ def _year_folder(root: Path, year: str) -> Path:
     for base in places:
         if base.name == f"VOC{year}" and (base / "Annotations").is_dir():
             return base
+    years = sorted({path.name for place in (root, root / "VOCdevkit") for path in place.glob("VOC[0-9]*")})
     raise DataError(
         f"VOC {year}: expected the folders Annotations and ImageSets/Main in VOC{year}, below {root} or "
-        f"{root / 'VOCdevkit'}; there is none"
+        f"{root / 'VOCdevkit'}. There {'are ' + ', '.join(years) if years else 'is no year'}"
     )
 
 

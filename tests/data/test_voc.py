@@ -178,8 +178,10 @@ def test_ground_truth_that_is_not_there(tmp_path: Path) -> None:
     listed = base / "ImageSets" / "Main" / "val.txt"
     with pytest.raises(DataError, match=f"^{listed}: no such image set. Sets there are: test$"):
         annotations(tmp_path, "2007", "val")
-    with pytest.raises(DataError, match=r"VOC 2012: expected the folders Annotations .* there is none"):
+    with pytest.raises(DataError, match=r"VOC 2012: expected the folders Annotations .* There are VOC2007$"):
         annotations(tmp_path, "2012", "test")
+    with pytest.raises(DataError, match=r"There is no year$"):
+        annotations(tmp_path / "elsewhere", "2012", "test")
 
 
 @pytest.mark.parametrize(("year", "id"), [("2007", "2008_000002"), ("2012", "000005")])

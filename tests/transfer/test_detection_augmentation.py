@@ -65,7 +65,7 @@ def of_torchvision(count: int) -> np.ndarray:
 
 
 def test_windows_are_distributed_as_torchvisions() -> None:
-    theirs, augmentation = of_torchvision(800), SSDAugmentation()
+    theirs, augmentation = of_torchvision(600), SSDAugmentation()
     drawn = [augmentation.draw(HEIGHT, WIDTH, BOXES, random.Random(seed)) for seed in range(6000)]
     ours = np.array([statistics(*one.window, [0, 1, 2] if one.kept is None else list(one.kept)) for one in drawn])
     for column in range(ours.shape[1]):

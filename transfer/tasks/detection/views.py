@@ -104,7 +104,7 @@ def show(
         picture.crop(y.start, x.start, y.stop - y.start, x.stop - x.start), y.last - y.first, x.last - x.first
     )
     if drawn.colours is not None:
-        part = np.array(part)  # it may be a view of an image that is kept
+        part = np.array(part, order="C")  # it may be a view of an image that is kept
         drawn.colours(part)
     pixels = part
     if part.shape[:2] != size:
