@@ -1,5 +1,6 @@
 """Detections from files: COCO's results JSON, or Pascal VOC's text files."""
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -61,16 +62,30 @@ def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int,
 def _entries(path: Path) -> list[_Entry]:
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise EvalError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
         if content.lstrip()[:1] == b"{":
             return msgspec.json.decode(content, type=_DataSet).annotations
         return msgspec.json.decode(content, type=list[_Entry])
-    except OSError as error:
-        raise EvalError(f"{path}: cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # "... - at `$[3].bbox`": the fourth entry
         raise EvalError(
-            f"{path}: {error}; expected a JSON list of objects with image_id, category_id, bbox (x, y, width, height) "
-            "and score"
+            f"{path}: {_not_finite(content) or error}; expected a JSON list of objects with image_id, category_id, "
+            "bbox (x, y, width, height) and score"
         ) from None
+
+
+def _not_finite(content: bytes) -> str:
+    """Names the first entry with a NaN or Infinity, which Python writes and JSON does not have; else nothing."""
+    try:
+        entries = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    for at, entry in enumerate(entries if isinstance(entries, list) else []):
+        text = json.dumps(entry)
+        if "NaN" in text or "Infinity" in text:
+            return f"entry $[{at}] has a number that is not finite: {text[:200]}"
+    return ""
 
 
 def _of_texts(paths: Sequence[Path], where: Path, classes: Sequence[str]) -> Detections:

@@ -69,6 +69,7 @@ def voc_ap(
 
 def scores(matches: Matches, classes: Sequence[str], rule: Rule = "11 points") -> VocScores:
     """The same of detections matched at the ten IOUS."""
+    assert matches.ious == IOUS, f"matched at {matches.ious}, AP50 and AP75 are read from {IOUS}"
     table = 100 * average_precision(matches, rule)  # [K, T]
     present: list[int] = np.flatnonzero(matches.asked).tolist()
     if not present:
