@@ -115,8 +115,9 @@ def _of_file(content: Mapping[str, Any]) -> tuple[list[str], list[int] | None, l
             "ground truth: expected images and categories with id, and annotations with image_id, category_id, bbox, "
             f"area and iscrowd: {error!r}"
         ) from None
+    known, named = set(categories), set(images)
     for entry in objects:
-        if len(entry.box) != 4 or entry.category not in categories or entry.image not in images:
+        if len(entry.box) != 4 or entry.category not in known or entry.image not in named:
             raise EvalError(f"ground truth: an annotation of an unknown image or category, or without a box: {entry}")
     return images, categories, objects
 
