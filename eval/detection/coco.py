@@ -14,7 +14,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
 
 from core.data.coco_instances import Instances
-from eval.detection.detections import Detections
+from eval.detection.detections import Detections, listed
 from eval.detection.truth import Scene
 from eval.errors import EvalError
 
@@ -46,10 +46,15 @@ def coco_scores(
     if not isinstance(results, Detections):
         known = {number: label for label, number in enumerate(sorted(categories))} if categories is not None else None
         results = Detections.from_coco(results, known)
-    if unknown := sorted(set(results.image_ids) - positions.keys()):
+    if unknown := set(results.image_ids) - positions.keys():
         raise EvalError(
-            f"detections in {len(unknown)} images without ground truth: {', '.join(unknown[:5])}; "
+            f"detections in {len(unknown)} images without ground truth: {listed(sorted(map(str, unknown)))}; "
             f"there are {len(positions)}"
+        )
+    count = results.labels.max(initial=-1) + 1 if categories is None else len(categories)
+    if len(results.labels) and not 0 <= results.labels.min() <= results.labels.max() < count:
+        raise EvalError(
+            f"detections: labels from {results.labels.min()} to {results.labels.max()}, expected 0 to {count - 1}"
         )
     if not len(results.scores):
         warnings.warn("no detections at all: every number is 0", stacklevel=2)

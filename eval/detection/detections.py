@@ -101,9 +101,15 @@ def labels_of(numbers: Sequence[int], categories: Mapping[int, int] | None) -> S
     try:
         return [categories[number] for number in numbers]
     except (KeyError, TypeError) as error:
-        known = sorted(categories)
-        shown = ", ".join(map(str, known[:20])) + (f", ... ({len(known)})" if len(known) > 20 else "")
-        raise EvalError(f"detections: category_id {error} is not known; there are {shown}") from None
+        raise EvalError(
+            f"detections: category_id {error} is not known; there are {listed(sorted(categories))}"
+        ) from None
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first twenty, and how many there are where there are more."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:20]) + (f", ... ({len(shown)})" if len(shown) > 20 else "")
 
 
 def _array(name: str, values: ArrayLike, kind: type, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,14 +2,14 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from eval.detection.detections import ONE_BASED, Detections, labels_of
+from eval.detection.detections import ONE_BASED, Detections, labels_of, listed
 from eval.errors import EvalError
 
 
@@ -98,7 +98,7 @@ def _of_texts(paths: Sequence[Path], where: Path, classes: Sequence[str]) -> Det
     if not files:
         raise EvalError(f"{where}: no text files; expected one for each class: <anything>_<class>.txt")
     if missing := [name for label, name in enumerate(classes) if label not in files]:
-        warnings.warn(f"{where}: no file for {_listed(missing)}: no detections of them", stacklevel=3)
+        warnings.warn(f"{where}: no file for {listed(missing)}: no detections of them", stacklevel=3)
     rows = {label: _rows(path) for label, path in files.items()}
     table = np.array([row[1] for found in rows.values() for row in found], np.float64).reshape(-1, 5)
     labels = np.repeat(list(rows), [len(found) for found in rows.values()])
@@ -135,10 +135,5 @@ def _label(path: Path, classes: Sequence[str]) -> int:
     """The class whose name the file's ends in, the longest of several."""
     ends = [label for label, name in enumerate(classes) if path.stem == name or path.stem.endswith(f"_{name}")]
     if not ends:
-        raise EvalError(f"{path}: its name ends in no class; expected <anything>_<class>.txt of {_listed(classes)}")
+        raise EvalError(f"{path}: its name ends in no class; expected <anything>_<class>.txt of {listed(classes)}")
     return max(ends, key=lambda label: len(classes[label]))
-
-
-def _listed(names: Iterable[object]) -> str:
-    shown = [str(name) for name in names]
-    return ", ".join(shown[:20]) + (f", ... ({len(shown)})" if len(shown) > 20 else "")

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from eval.detection.detections import listed
 from eval.errors import EvalError
 
 
@@ -97,9 +98,9 @@ class Truth:
         )
 
     def positions(self, image_ids: Sequence[str]) -> np.ndarray:
-        """Position of every id: [D]. EvalError: an id that is not there, five of them named."""
+        """Position of every id: [D]. EvalError: an id that is not there."""
         if unknown := set(image_ids) - self.ids.keys():
-            shown = ", ".join(sorted(map(str, unknown))[:5]) + (", ..." if len(unknown) > 5 else "")
+            shown = listed(sorted(map(str, unknown)))
             raise EvalError(
                 f"detections in {len(unknown)} images without ground truth: {shown}; there are {self.images}"
                 + (f", such as {next(iter(self.ids))}" if self.ids else "")

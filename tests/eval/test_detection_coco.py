@@ -119,6 +119,9 @@ def test_refused() -> None:
         coco_scores([{**entry, "image_id": 9}], instances())
     with pytest.raises(EvalError, match="category_id 3 is not known; there are 2, 5"):
         coco_scores([{**entry, "category_id": 3}], instances())
+    found = Detections(["0"], np.array([2]), np.array([0.5]), np.array([BOX]))
+    with pytest.raises(EvalError, match="labels from 2 to 2, expected 0 to 1"):
+        coco_scores(found, instances())
     with pytest.raises(EvalError, match="expected image_id, category_id, bbox, score"):
         coco_scores([{"image_id": 0}], instances())
     with pytest.raises(EvalError, match=r"annotations with image_id.*'images'"):
