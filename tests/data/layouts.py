@@ -111,3 +111,16 @@ def coco(root: Path, *, split: str = "val2017", images: int = 3, captions: int =
         ],
     }
     return write(root / "coco" / "annotations" / f"captions_{split}.json", json.dumps(content))
+
+
+def coco_boxes(root: Path, *, split: str = "val2017", images: int = 3) -> Path:
+    """coco/: images 10, 20, ... with a box (1, 2, 30, 20) of category 7 each. Returns the instances file."""
+    ids = [10 * i for i in range(1, images + 1)]
+    for i in ids:
+        image(root / "coco" / split / f"{i:012d}.jpg", seed=i)
+    content = {
+        "images": [{"id": i, "file_name": f"{i:012d}.jpg", "width": 48, "height": 32} for i in ids],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}],
+        "annotations": [{"id": i, "image_id": i, "category_id": 7, "bbox": [1, 2, 29, 18], "area": 522} for i in ids],
+    }
+    return write(root / "coco" / "annotations" / f"instances_{split}.json", json.dumps(content))

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 
 from core.data.coco import CocoCaptions
+from core.data.coco_detection import CocoDetection
 from core.data.cub import CUB
 from core.data.imagenet import ImageNet
 from core.data.images import image_size, read_rgb
 from core.data.records import DataError, DataSet, Need
 from core.data.voc import VOC
-from tests.data.layouts import coco, cub, image, imagenet, voc
+from tests.data.layouts import coco, coco_boxes, cub, image, imagenet, voc
 
 ALL: list[tuple[DataSet[Any], str, Callable[[Path], Path]]] = [
     (ImageNet(), "val", lambda root: imagenet(root, {"train": {"n1": 1}, "val": {"n1": 3}}, boxes=True)),
     (CUB(), "train", cub),
     (VOC(), "test", lambda root: voc(root, {"test": ["000001", "000002"]})),
     (CocoCaptions(), "val", coco),
+    (CocoDetection(), "test", coco_boxes),
 ]
 each = pytest.mark.parametrize(("data", "split", "build"), ALL, ids=[data.name for data, _, _ in ALL])
 
@@ -119,7 +121,7 @@ def test_need_and_data_sets_are_values() -> None:
 
 
 def test_no_torch() -> None:
-    modules = "coco cub imagenet images voc records"
+    modules = "coco coco_detection cub imagenet images voc records"
     code = (
         f"import sys; [__import__(f'core.data.{{m}}') for m in {modules.split()!r}]; sys.exit('torch' in sys.modules)"
     )

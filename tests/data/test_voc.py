@@ -197,3 +197,9 @@ def test_the_years_mixed_up(tmp_path: Path, year: str, id: str) -> None:
 def test_own_images_may_have_other_names(tmp_path: Path) -> None:
     voc(tmp_path, {"trainval": ["yard-3"]})
     assert [record.id for record in MINI.records(tmp_path, "train")] == ["yard-3"]
+
+
+def test_results_call_images_and_classes_by_id_and_label(tmp_path: Path) -> None:
+    naming = MINI.naming(tmp_path)
+    assert naming.categories == tuple(range(20))
+    assert naming.image_id("000012") == "000012"

@@ -207,3 +207,14 @@ def test_distortions_are_drawn_as_torchvisions() -> None:
 def test_fields_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SSDAugmentation(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+def test_pixels_that_may_not_be_written_to_are_copied() -> None:
+    picture = smooth()
+    picture.pixels.setflags(write=False)
+    for colours in (None, Distortion(brightness=1.1)):
+        drawn = Drawn(Window(0, 0, WIDTH, HEIGHT), colours=colours)
+        pixels, _, _ = show(picture, np.array(BOXES), drawn, (HEIGHT, WIDTH), FILL)
+        assert torch.from_numpy(pixels).shape == (HEIGHT, WIDTH, 3)
+        assert np.array_equal(pixels, picture.pixels) == (colours is None)

@@ -106,7 +106,7 @@ def show(
     if drawn.colours is not None:
         part = np.array(part, order="C")  # it may be a view of an image that is kept
         drawn.colours(part)
-    pixels = part
+    pixels = np.require(part, requirements="W")  # torch takes no other
     if part.shape[:2] != size:
         pixels = np.empty((height, width, 3), np.uint8)
         pixels[:] = np.tile(np.array(fill, np.uint8), (width, 1))  # by rows: many times as fast as by triples
