@@ -152,7 +152,7 @@ def test_a_step_is_torchvisions(neck: Neck, tmp_path: Path) -> None:
     model = task.model(net, tmp_path)
     parts = neck.parts(trunk(net.model))
     strides = {"1": 4, "2": 8, "3": 16, "0": 16}
-    names = [name for name in parts.pool.strides if name in strides]  # type: ignore[union-attr, operator]
+    names = [name for name in parts.pool.strides if name in strides]  # type: ignore[union-attr]
     peer = TorchvisionFasterRCNN(
         model.backbone,
         rpn_anchor_generator=parts.anchors,
@@ -213,7 +213,7 @@ def test_precise_statistics_are_means_over_batches() -> None:
     torch.testing.assert_close(free.running_var, variances)
     assert free.momentum == 0.1
     assert not model.training
-    assert not fixed.norm.running_mean.any()  # type: ignore[union-attr, operator]
+    assert not fixed.norm.running_mean.any()  # type: ignore[operator]
 
 
 def _mean(batch: Tensor) -> Tensor:

@@ -60,8 +60,8 @@ def report(
     used, whole = len(tensors), len([name for name in backbone.model.state_dict() if not _counter(name)])
     facts = getattr(model, "facts", None)  # of another engine
     return {
-        "backbone": f"{backbone.report}, none missing, none unexpected; {used} used as loaded, {whole - used} not used "
-        "(the head, stages that the detector does not read)",
+        "backbone": f"{backbone.report}, none missing, none unexpected; without BatchNorm's counters {used} used as "
+        f"loaded, {whole - used} not used (the head, stages that the detector does not read)",
         "pixels": f"RGB in 0..1, mean {_numbers(backbone.spec.mean)}, std {_numbers(backbone.spec.std)}",
         "norms": _mode(task, norms, frozen, model, recipe, ranks),
         "frozen": f"{', '.join(PARTS[: task.freeze_at]) or 'no part'}; {_count(fixed)} in all",
@@ -168,17 +168,25 @@ def _mode(
 ) -> str:
     """The mode of the norms in words: how many are frozen, how the others take their statistics."""
     count = f"{len(frozen)} of the backbone's {len(norms)} BatchNorms frozen"
-    own = [m for m in model.modules() if isinstance(m, _BatchNorm) and m not in set(norms.values())]
-    own = own if getattr(model, "trunk_tensors", None) is None else []
     trained = len(norms) - len(frozen)
-    if recipe is None or not trained + len(own):
+    own = _learning(model) - trained
+    if recipe is None or not trained + own:
         return count
     if recipe.sync_batchnorm and ranks > 1:
         how = f"synchronised over {ranks} processes ({recipe.batch_size // recipe.accumulate} images)"
     else:
         how = f"trained on {max(1, recipe.batch_size // recipe.accumulate // ranks)} images each time"
         how += " (sync_batchnorm has no effect with one process)" if recipe.sync_batchnorm else ""
-    return f"{count}, {trained} {how}" + (f"; {len(own)} of the detector's own trained" if own else "")
+    return f"{count}, {trained} {how}" + (f"; {own} of the detector's own trained" if own else "")
+
+
+def _learning(model: nn.Module) -> int:
+    """How many BatchNorms of a model take statistics when it is trained."""
+    mode = model.training
+    model.train()
+    count = sum(isinstance(m, _BatchNorm) and m.training for m in model.modules())
+    model.train(mode)
+    return count
 
 
 def _batch(recipe: Recipe, ranks: int) -> str:
