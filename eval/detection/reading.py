@@ -99,36 +99,36 @@ def _of_texts(paths: Sequence[Path], where: Path, classes: Sequence[str]) -> Det
         raise EvalError(f"{where}: no text files; expected one for each class: <anything>_<class>.txt")
     if missing := [name for label, name in enumerate(classes) if label not in files]:
         warnings.warn(f"{where}: no file for {listed(missing)}: no detections of them", stacklevel=3)
-    rows = {label: _rows(path) for label, path in files.items()}
-    table = np.array([row[1] for found in rows.values() for row in found], np.float64).reshape(-1, 5)
-    labels = np.repeat(list(rows), [len(found) for found in rows.values()])
-    ids = [row[0] for found in rows.values() for row in found]
+    ids: list[str] = []
+    numbers: list[float] = []
+    ends = [_append(path, ids, numbers) for path in files.values()]
+    labels = np.repeat(list(files), np.diff(ends, prepend=0))
+    table = np.array(numbers, np.float64).reshape(-1, 5)
     try:
         return Detections(ids, labels, table[:, 0], table[:, 1:] - ONE_BASED)
     except EvalError as error:
         raise EvalError(f"{where}: {error}") from None
 
 
-def _rows(path: Path) -> list[tuple[str, list[float]]]:
-    """Image id, and score and four corners, of every line."""
+def _append(path: Path, ids: list[str], numbers: list[float]) -> int:
+    """Put every line's image id, and its score and four corners, at the ends; how many ids there are then."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise EvalError(f"{path}: cannot be read as text: {error}") from None
-    rows = []
     for number, line in enumerate(lines, 1):
         columns = line.split()
-        if not columns:
-            continue
         try:
-            if len(columns) != 6:
+            if len(columns) == 6:
+                ids.append(columns[0])
+                numbers.extend(map(float, columns[1:]))
+            elif columns:
                 raise ValueError(f"{len(columns)} columns")
-            rows.append((columns[0], list(map(float, columns[1:]))))
         except ValueError as error:
             raise EvalError(
                 f"{path}:{number}: expected image id, score and four corners, got {line[:80]!r} ({error})"
             ) from None
-    return rows
+    return len(ids)
 
 
 def _label(path: Path, classes: Sequence[str]) -> int:
