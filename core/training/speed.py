@@ -34,7 +34,7 @@ class Speed:
         """What result.json holds of it: "images", "seconds", "images_per_second" and the share "waiting"."""
         rate = self.images / max(self.seconds, 1e-9)
         return {
-            "images": self.images, "seconds": round(self.seconds, 3), "images_per_second": round(rate, 2),
+            "images": self.images, "seconds": round(self.seconds, 6), "images_per_second": round(rate, 2),
             "waiting": round(self.waiting, 4),
         }  # fmt: skip
 

@@ -50,19 +50,24 @@ TASKS: dict[str, Detection] = {
 RECIPE = Recipe(optimizer=SGD(lr=0.01), batch_size=4, steps=8)  # 2 2/3 epochs
 
 
-def write_sets(root: Path) -> None:
-    """VOC2007 with `TRAINED` images to train on and `TESTED` others, and a backbone beside it."""
+def write_sets(root: Path, shapes: Sequence[tuple[int, int]] = ((SIDE, SIDE),)) -> None:
+    """VOC2007 with `TRAINED` images to train on and `TESTED` others, and a backbone beside it.
+
+    shapes: widths and heights, which the images have in turn.
+    """
     base, draw = root / "VOCdevkit/VOC2007", np.random.default_rng(3)
     for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (base / name).mkdir(parents=True)
     names = [f"{i:06}" for i in range(1, TRAINED + TESTED + 1)]
     for i, name in enumerate(names):
-        image = draw.integers(90, 166, (SIDE, SIDE, 3), dtype=np.uint8)
-        image[16:48, 16:48] = draw.integers(0, 256, 3)
+        width, height = shapes[i % len(shapes)]
+        x, y = width // 2 - 16, height // 2 - 16
+        image = draw.integers(90, 166, (height, width, 3), dtype=np.uint8)
+        image[y : y + 32, x : x + 32] = draw.integers(0, 256, 3)
         Image.fromarray(image).save(base / f"JPEGImages/{name}.jpg", quality=95)
-        box = "<xmin>17</xmin><ymin>17</ymin><xmax>48</xmax><ymax>48</ymax>"
+        box = f"<xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + 32}</xmax><ymax>{y + 32}</ymax>"
         one = f"<object><name>{VOC_CLASSES[i % 3]}</name><difficult>0</difficult><bndbox>{box}</bndbox></object>"
-        size = f"<size><width>{SIDE}</width><height>{SIDE}</height><depth>3</depth></size>"
+        size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
         (base / f"Annotations/{name}.xml").write_text(f"<annotation>{size}{one}</annotation>")
     for split, part in (("trainval", names[:TRAINED]), ("test", names[TRAINED:])):
         (base / f"ImageSets/Main/{split}.txt").write_text("".join(f"{name}\n" for name in part))
