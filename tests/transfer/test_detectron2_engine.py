@@ -130,7 +130,7 @@ def test_a_network_that_only_looks_plain_is_wrapped() -> None:
     assert TOLERANCE < 0.01
 
 
-@pytest.mark.parametrize("name", ["timm:resnet18", "timm:test_resnet"])
+@pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet50", "timm:test_resnet"])
 @pytest.mark.parametrize("neck", NECKS)
 def test_one_step_has_a_finite_loss_and_moves_what_is_trained(name: str, neck: str) -> None:
     start = network(name)

@@ -8,6 +8,7 @@ weights, the data, the schedule and the evaluator are ours.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from detectron2.layers import FrozenBatchNorm2d
 from detectron2.modeling import GeneralizedRCNN
 from detectron2.modeling.backbone.fpn import FPN as Detectron2FPN
@@ -67,7 +68,8 @@ def build(task: "FasterRCNN", backbone: Backbone, classes: int) -> "Detector":
         pixel_std=[255 * value for value in spec.std],
         input_format="RGB",
     )
-    return Detector(network, found.places, {"engine": f"detectron2 {version}", "network": found.form})
+    detector = Detector(network, found.places, {"engine": f"detectron2 {version}", "network": found.form})
+    return detector.to(memory_format=torch.channels_last)  # as the other engine's; a step takes 6 % less
 
 
 def _c4(task: "FasterRCNN", neck: C4, found: Body, classes: int) -> tuple[nn.Module, nn.Module, nn.Module]:
