@@ -69,8 +69,7 @@ class Trainee:
     def _tell_rate(self) -> None:
         """Where `lr_batch` and `scale_steps` change what the config says, what is in force is told."""
         if self.recipe.lr_batch not in (None, self.recipe.batch_size) and self.fabric.global_rank == 0:
-            ranks, parts = self.fabric.world_size, self.recipe.accumulate
-            _log.info("%s: %s%s", self.run.folder, self.recipe.rule(self.samples), _shared(ranks, parts))
+            _log.info("%s: %s", self.run.folder, self.recipe.rule(self.samples))
 
     @property
     def finished(self) -> bool:
@@ -345,9 +344,3 @@ def _synchronise(model: nn.Module, device: torch.device) -> None:
 
 def _of_training(means: dict[str, float]) -> dict[str, float]:
     return {f"train_{name}": value for name, value in means.items()}
-
-
-def _shared(ranks: int, parts: int) -> str:
-    """How a batch is shared out, where it is."""
-    shares = [f"{ranks} processes"] * (ranks > 1) + [f"{parts} micro-batches"] * (parts > 1)
-    return f"; a batch is shared by {' x '.join(shares)}" if shares else ""
