@@ -235,6 +235,69 @@ def test_losses_of_regions_equal_those_of_our_torchvision_engine(beta: float) ->
     torch.testing.assert_close(ours["loss_box_reg"], theirs["loss_box_reg"])
 
 
+def same_weights(theirs: Any, ours: Any) -> None:
+    """The torchvision engine's detector gets the detectron2 engine's layers, and its anchors without rounding.
+
+    detectron2 orders anchors by size, then ratio, and puts the background last; torchvision does both the other way.
+    """
+    network, kind = theirs.network, ours.rpn.head
+    anchors = [one.clone() for one in network.proposal_generator.anchor_generator.cell_anchors]
+    sizes = len(anchors[0]) // 3
+    order = torch.arange(3 * sizes).view(sizes, 3).T.flatten()
+    ours.rpn.anchor_generator.cell_anchors = [one[order] for one in anchors]
+    head, box = network.proposal_generator.rpn_head, network.roi_heads.box_predictor
+    kind.conv.load_state_dict(head.conv.state_dict())
+    kind.objectness.weight.data, kind.objectness.bias.data = (
+        (head.objectness_logits.weight[order], head.objectness_logits.bias[order])
+    )  # fmt: skip
+    kind.offsets.weight.data = head.anchor_deltas.weight.unflatten(0, (-1, 4))[order].flatten(0, 1)
+    kind.offsets.bias.data = head.anchor_deltas.bias.unflatten(0, (-1, 4))[order].flatten()
+    predictor = ours.roi_heads.box_predictor
+    predictor.scores.weight.data, predictor.scores.bias.data = (
+        box.cls_score.weight.roll(1, 0), box.cls_score.bias.roll(1, 0)
+    )  # fmt: skip
+    predictor.offsets.weight.data[4:], predictor.offsets.bias.data[4:] = box.bbox_pred.weight, box.bbox_pred.bias
+    if hasattr(network.roi_heads, "box_head"):
+        ours.roi_heads.box_head.fc6.load_state_dict(network.roi_heads.box_head.fc1.state_dict())
+        ours.roi_heads.box_head.fc7.load_state_dict(network.roi_heads.box_head.fc2.state_dict())
+        pyramid, levels = ours.backbone.pyramid, ours.backbone.levels
+        for i, level in enumerate(levels):
+            side, out = (getattr(network.backbone, f"fpn_{name}{level + 1}") for name in ("lateral", "output"))
+            pyramid.inner_blocks[i][0].load_state_dict(side.state_dict())
+            pyramid.layer_blocks[i][0].load_state_dict(out.state_dict())
+
+
+@pytest.mark.parametrize("neck", NECKS)
+def test_both_engines_say_the_same_with_the_same_weights(neck: str, tmp_path: Path) -> None:
+    """Detections in the test; the regions' losses in training, where no anchor or region is left out by chance."""
+    few: dict[str, Any] = {
+        "candidates": (60, 60), "proposals": (20, 20), "regions_per_image": 200, "anchors_per_image": 100_000,
+        "score_threshold": 0.05, "foreground_share": 1.0,
+    }  # fmt: skip
+    task = FasterRCNN(neck=NECKS[neck], **few)
+    theirs: Any = build(task, network(), 20)
+    head, box = theirs.network.proposal_generator.rpn_head, theirs.network.roi_heads.box_predictor
+    with torch.no_grad():  # fresh layers tell regions so little apart that rounding would order them
+        for layer, factor in ((head.objectness_logits, 30), (head.anchor_deltas, 10), (box.cls_score, 30)):
+            layer.weight *= factor
+        box.bbox_pred.weight *= 100
+    ours: Any = task.model(network(), tmp_path)
+    same_weights(theirs, ours)
+    draw = torch.Generator().manual_seed(3)
+    images = [torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8, generator=draw) for _ in range(2)]
+    with torch.no_grad():
+        pairs = list(zip(theirs.eval()(images), ours.eval()(images), strict=True))
+        targets = scene()[1]
+        losses = theirs.train()(images, targets), ours.train()(images, targets)
+    for one, other in pairs:
+        assert len(one["boxes"]) == len(other["boxes"]) > 5
+        torch.testing.assert_close(one["scores"], other["scores"], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(one["boxes"], other["boxes"], atol=1e-2, rtol=1e-3)
+        assert torch.equal(one["labels"], other["labels"])
+    for name in ("loss_classifier", "loss_box_reg"):
+        torch.testing.assert_close(losses[0][name], losses[1][name], atol=1e-4, rtol=1e-3)
+
+
 def test_regions_are_pooled_in_float32_under_bfloat16() -> None:
     """A corner at 501 pixels is 500 or 502 in bfloat16; a ramp shows where a region was pooled."""
     ramp = torch.arange(64.0).expand(1, 1, 64, 64).contiguous()
