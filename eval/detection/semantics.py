@@ -5,7 +5,7 @@ this project, half-open with origin 0, is (x0 + 1, y0 + 1, x1, y1) there. So a s
 what the program prints. Read in these sources:
 
     detectron2       facebookresearch/detectron2 02b5c4e, evaluation/pascal_voc_evaluation.py
-    voc-devkit       VOCdevkit 2007 and 2012, VOCcode/VOCevaldet.m, VOCap.m
+    voc-devkit       VOCdevkit, VOCcode/VOCevaldet.m (2007's; the area, which came in 2010, from its description)
     chainercv        chainer/chainercv, evaluations/eval_detection_voc.py
     ssd.pytorch      amdegroot/ssd.pytorch, eval.py
     py-faster-rcnn   rbgirshick/py-faster-rcnn, lib/datasets/voc_eval.py, as jwyang/faster-rcnn.pytorch has it
