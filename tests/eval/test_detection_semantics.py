@@ -154,7 +154,7 @@ PRINTED = {
     ("voc-devkit", "area"): (58.790955149536174, 38.83304886843671),
 }
 """AP50 and AP75 of metrics/voc's detections, written as VOC text files, by the programs themselves: the sources that
-`eval.detection.semantics` names; the devkit in Octave 7.3, its eleven recalls as MATLAB has them, its area written out."""
+`eval.detection.semantics` names; the devkit in Octave 7.3, with MATLAB's eleven recalls, and its area written out."""
 
 
 @pytest.mark.parametrize(("name", "rule"), PRINTED)
