@@ -90,6 +90,9 @@ def test_the_whole_way(house: Path) -> None:
         if result["stage"] != "pretrain":
             assert result["upstream"] in by_digest, f"{folder} names the step before"
             assert result["backbone_sha256"]
+        if result["stage"] == "transfer":
+            trained = [] if "imagenet_eval" in folder.parts[-3] else ["train"]
+            assert sorted(result["more"]["speed"]) == ["test", *trained], f"{folder} says how fast it was"
     nic = json.loads((house / "runs/transfer/tiny_coco_nic/tiny_cutmix/seed0/predictions.json").read_text())
     assert len(nic) == 6
     assert "CutMix" in (house / "runs/tables/tiny.md").read_text()
