@@ -1,5 +1,6 @@
 """Detectors killed with SIGKILL at random moments go on to the bits of a run that was never killed."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from core import atomic
 from core.recipe import AdamW, Recipe
+from tests.core.ranks import in_ranks
 from tests.transfer.detection_runs import RECIPE, TASKS, TRAINED, Trained, left, train, write_sets
 from transfer.stage import PREDICTIONS
 from transfer.tasks.detection.augmentation import SSDAugmentation
@@ -143,3 +146,33 @@ def test_workers_change_no_bit(kind: str, root: Path, tmp_path: Path) -> None:
     task = TASKS[kind]
     runs = [train(root, tmp_path / str(workers), task, replace(RECIPE, steps=4), workers=workers) for workers in (0, 2)]
     same(*runs)
+
+
+def stopped(fabric: Fabric, folder: Path) -> Any:
+    """The second of two processes is told to stop in mid-epoch; both go on after."""
+    root, (task, recipe, _) = folder.parent, RUNS["fpn, micro-batches, clipped"]
+    straight = train(root, folder / "straight", task, recipe, fabric)
+    told, calls, inner = copy(task), 0, task.loss
+
+    def loss(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 5 * recipe.accumulate and fabric.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return inner(*args)
+
+    object.__setattr__(told, "loss", loss)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, folder / "stopped", told, recipe, fabric)
+    fabric.barrier()
+    (folder / "stopped/.lock").unlink(missing_ok=True)
+    gc.collect()
+    fabric.barrier()
+    again = train(root, folder / "stopped", task, recipe, fabric)
+    same(again, straight)
+    return [calls, again.losses == straight.losses[-len(again.losses) :], len(again.losses)]
+
+
+def test_a_detector_in_two_processes_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> None:
+    write_sets(tmp_path)
+    assert in_ranks(stopped, tmp_path / "two") == [[10, True, 8], [10, True, 8]]
