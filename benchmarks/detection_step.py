@@ -7,13 +7,12 @@ norms being FrozenBatchNorm2d where frozen. Inference is a batch without trainin
 - fpn: torchvision's `BackboneWithFPN` and `FasterRCNN`, as in `fasterrcnn_resnet50_fpn`.
 - c4: torchvision's `FasterRCNN` with layer4 as box head: it has no C4 of its own.
 - ssd: torchvision's `SSD` on the same maps: its own is on VGG.
-On a CPU the processor's time is taken (one thread: OMP_NUM_THREADS=1), which other work disturbs little.
+On a CPU the processor's time is taken (one thread: OMP_NUM_THREADS=1), which other work disturbs less than the clock.
 """
 
 import argparse
 import copy
 import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,7 +72,7 @@ def arguments() -> argparse.Namespace:
 def compared(
     ours: nn.Module, theirs: nn.Module, sides: Sequence[int], args: argparse.Namespace, device: torch.device
 ) -> dict[str, dict[str, float]]:
-    """Median milliseconds an image of training and inference, of both, in interleaved rounds."""
+    """Least milliseconds an image of training and inference, of both, in interleaved rounds: other work only adds."""
     images, targets = batch_of(args.batch, sides, device)
     floats = [image.float() / 255 for image in images]
     arms = {"ours": (ours.to(device), images), "torchvision": (theirs.to(device), floats)}
@@ -85,9 +84,7 @@ def compared(
                 seconds = timed(step, device)
                 if turn:  # the first warms up
                     times[name][kind].append(1000 * seconds / args.batch)
-    return {
-        name: {kind: round(statistics.median(all_), 2) for kind, all_ in kinds.items()} for name, kinds in times.items()
-    }
+    return {name: {kind: round(min(all_), 2) for kind, all_ in kinds.items()} for name, kinds in times.items()}
 
 
 def stepper(model: nn.Module, images: list[Tensor], targets: Targets, *, bf16: bool) -> dict[str, Callable[[], None]]:
