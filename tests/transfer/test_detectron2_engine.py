@@ -269,7 +269,10 @@ def same_weights(theirs: Any, ours: Any) -> None:
 
 @pytest.mark.parametrize("neck", NECKS)
 def test_both_engines_say_the_same_with_the_same_weights(neck: str, tmp_path: Path) -> None:
-    """Detections in the test; the regions' losses in training, where no anchor or region is left out by chance."""
+    """Detections in the test; losses in training, where no anchor or region is left out by chance.
+
+    detectron2 divides the proposals' losses by the anchors asked for, torchvision by those that there were.
+    """
     few: dict[str, Any] = {
         "candidates": (60, 60), "proposals": (20, 20), "regions_per_image": 200, "anchors_per_image": 100_000,
         "score_threshold": 0.05, "foreground_share": 1.0,
@@ -296,6 +299,9 @@ def test_both_engines_say_the_same_with_the_same_weights(neck: str, tmp_path: Pa
         assert torch.equal(one["labels"], other["labels"])
     for name in ("loss_classifier", "loss_box_reg"):
         torch.testing.assert_close(losses[0][name], losses[1][name], atol=1e-4, rtol=1e-3)
+    share = losses[0]["loss_objectness"] / losses[1]["loss_objectness"]
+    assert 0 < float(share) < 1
+    torch.testing.assert_close(losses[0]["loss_rpn_box_reg"], share * losses[1]["loss_rpn_box_reg"], atol=0, rtol=1e-3)
 
 
 def test_regions_are_pooled_in_float32_under_bfloat16() -> None:
