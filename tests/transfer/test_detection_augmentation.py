@@ -152,6 +152,21 @@ def test_what_lies_beyond_the_image_is_the_fill() -> None:
     assert (pixels[inside][:, 2] == int(90 * 1.1)).all()
 
 
+def test_a_box_is_cut_at_the_edges_of_a_view_that_is_no_square() -> None:
+    drawn = Drawn(Window(100, 100, 200, 50))
+    _, placed, _ = show(smooth(), np.array([(0.0, 0.0, 500.0, 375.0)]), drawn, (20, 60), FILL)
+    assert placed.tolist() == [[0, 0, 60, 20]]
+
+
+def test_windows_reach_an_aspect_ratio_of_two_and_no_more() -> None:
+    for height, width in ((300, 900), (900, 300)):
+        augmentation = SSDAugmentation(zoom=1.0, overlaps=(0.0,))
+        box = (0.3 * width, 0.3 * height, 0.7 * width, 0.7 * height)
+        drawn = [augmentation.draw(height, width, [box], random.Random(seed)).window for seed in range(150)]
+        aspects = [max(window.width / window.height, window.height / window.width) for window in drawn]
+        assert 1.9 < max(aspects) <= 2
+
+
 def test_objects_that_shrink_to_less_than_a_pixel_are_dropped() -> None:
     drawn = Drawn(Window(0, 0, WIDTH, HEIGHT), smallest=1.0)
     boxes = np.array([(10.0, 10.0, 200.0, 200.0), (10.0, 10.0, 14.0, 200.0)])  # 4 of 500 pixels are .8 of 100

@@ -79,8 +79,8 @@ def test_samples_are_a_function_of_the_seed_and_of_no_cache(tmp_path: Path) -> N
 
 def test_difficult_objects_are_left_out_or_kept(tmp_path: Path) -> None:
     easy = scenes(tmp_path)[0]
-    record = SceneRecord(easy.id, easy.path, easy.size, easy.boxes, easy.labels, (False, True))
-    assert Scenes([record], Square(64)).sample(0).labels.tolist() == [1]
+    record = SceneRecord(easy.id, easy.path, easy.size, easy.boxes, easy.labels, (True, False))
+    assert Scenes([record], Square(64)).sample(0).labels.tolist() == [2]
     assert Scenes([record], Square(64), keep_difficult=True).sample(0).labels.tolist() == [1, 2]
 
 
@@ -145,7 +145,8 @@ def test_multi_scale_draws_one_of_the_sides(tmp_path: Path) -> None:
 
 def test_groups_are_the_orientations(tmp_path: Path) -> None:
     records = scenes(tmp_path)
-    assert Scenes(records, Fit(), by_aspect=True).groups == [0, 1, 0, 0]
+    square = dataclasses.replace(records[0], size=(90, 90))
+    assert Scenes([*records, square], Fit(), by_aspect=True).groups == [0, 1, 0, 0, 1]
     assert Scenes(records, Fit()).groups is None
 
 

@@ -48,17 +48,31 @@ def test_a_copy_under_another_name_or_of_another_year_is_found(tmp_path: Path) -
         check_splits(later, tmp_path)
 
 
-def test_equal_ids_of_different_images_are_no_leak(tmp_path: Path) -> None:
-    for split, seed in (("train2017", 1), ("val2017", 2)):
-        image(tmp_path / "coco" / split / "1.jpg", seed=seed)
-        content = {
-            "images": [{"id": 1, "file_name": "1.jpg", "width": 48, "height": 32}],
-            "categories": [{"id": 1, "name": "cat"}],
-            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
-        }
-        write(tmp_path / "coco" / "annotations" / f"instances_{split}.json", json.dumps(content))
+def one_image(root: Path, split: str, number: int, name: str, *, pixels: int, side: int) -> None:
+    """A COCO split of one image with one box, which is another one for another `side`."""
+    image(root / "coco" / split / name, seed=pixels)
+    content = {
+        "images": [{"id": number, "file_name": name, "width": 48, "height": 32}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": number, "category_id": 1, "bbox": [1, 2, side, 4]}],
+    }
+    write(root / "coco" / "annotations" / f"instances_{split}.json", json.dumps(content))
+
+
+def test_equal_ids_names_and_boxes_of_different_images_are_no_leak(tmp_path: Path) -> None:
+    one_image(tmp_path, "train2017", 1, "1.jpg", pixels=1, side=3)
+    one_image(tmp_path, "val2017", 1, "1.jpg", pixels=2, side=3)
     check_splits(CocoDetection(), tmp_path)
-    image(tmp_path / "coco" / "val2017" / "1.jpg", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "side"), [(1, "other.jpg", 9), (2, "1.jpg", 9), (2, "other.jpg", 3)], ids=["id", "name", "boxes"]
+)
+def test_equal_bytes_under_the_same_id_name_or_boxes_are_a_leak(
+    tmp_path: Path, number: int, name: str, side: int
+) -> None:
+    one_image(tmp_path, "train2017", 1, "1.jpg", pixels=1, side=3)
+    one_image(tmp_path, "val2017", number, name, pixels=1, side=side)
     with pytest.raises(DataError, match='COCO: 1 of 1 images of the split "train"'):
         check_splits(CocoDetection(), tmp_path)
 
