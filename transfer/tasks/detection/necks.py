@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
@@ -119,7 +120,13 @@ class C4(Neck):
         """One map with all anchors; layer4 as head."""
         norm = [nn.BatchNorm2d(body.channels[3])] if self.extra_norm else []
         head = nn.Sequential(body.layer4, *norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        pool = RegionAlign({"0": 16}, self.roi_size, sampling_ratio=self.sampling_ratio, aligned=self.aligned)
+        pool = RegionAlign(
+            {"0": 16},
+            self.roi_size,
+            sampling_ratio=self.sampling_ratio,
+            aligned=self.aligned,
+            memory_format=torch.channels_last,
+        )
         return Parts(Layer3(body), AnchorGenerator((self.anchors,), (RATIOS,)), pool, head, body.channels[3])
 
     def stages(self) -> int:

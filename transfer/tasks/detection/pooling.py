@@ -19,14 +19,23 @@ class RegionAlign(nn.Module):
         size: cells on a region's side.
         sampling_ratio: samples on a cell's side; 0: as many as the region has pixels of the map there.
         aligned: count from pixels' centres, as detectron2's ROIAlignV2.
+        memory_format: of the regions; channels-last where convolutions read them, else each would convert them anew.
         canonical_side: side (pixels) of a region that is pooled from stride 16; half the side, the next finer map
             (Lin et al., arXiv 1612.03144, eq. 1, with 224).
     """
 
     def __init__(
-        self, strides: Mapping[str, int], size: int, *, sampling_ratio: int, aligned: bool, canonical_side: int = 224
+        self,
+        strides: Mapping[str, int],
+        size: int,
+        *,
+        sampling_ratio: int,
+        aligned: bool,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        canonical_side: int = 224,
     ):
         super().__init__()
+        self.memory_format = memory_format
         self.strides, self.size = dict(strides), (size, size)
         self.sampling_ratio, self.aligned, self.canonical_side = sampling_ratio, aligned, canonical_side
 
@@ -59,7 +68,7 @@ class RegionAlign(nn.Module):
             sampling_ratio=self.sampling_ratio,
             aligned=self.aligned,
         )
-        return found.to(one.dtype)
+        return found.to(one.dtype, memory_format=self.memory_format)
 
     def _levels(self, boxes: Tensor) -> Tensor:
         """The position in `strides` of each box [R, 4]."""
