@@ -76,13 +76,13 @@ def exported(
         **_input(task),
         **_datasets(task, notes),
         **_solver(recipe, task, images, notes),
-        "SOLVER.AMP.ENABLED": config.precision != "32-true",
+        "SOLVER.AMP.ENABLED": config.precision.endswith("mixed"),
         "TEST.DETECTIONS_PER_IMAGE": task.detections,
         "TEST.PRECISE_BN.ENABLED": (precise := task.precise_bn > 0 and not task.norms_frozen),
         **({"TEST.PRECISE_BN.NUM_ITER": task.precise_bn} if precise else {}),
     }
-    if config.precision.startswith("bf16"):
-        notes.append("mixed precision is float16 there, bfloat16 here")
+    if config.precision not in ("32-true", "16-mixed"):
+        notes.append(f"its trainer has float32, or float16 with float32 weights, not {config.precision}")
     return Exported(settings, tuple(notes))
 
 

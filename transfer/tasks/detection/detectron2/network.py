@@ -23,8 +23,6 @@ from transfer.tasks.detection.freezing import freeze
 TOLERANCE = 1e-5  # largest difference of features to ours, in their largest value
 NATIVE, WRAPPED = "detectron2's ResNet", "this project's stages as a detectron2 Backbone"
 _log = logging.getLogger(__name__)
-
-
 Places = dict[str, tuple[nn.Module, str]]  # a module, and the name of its tensor
 
 
@@ -39,7 +37,7 @@ class Body(NamedTuple):
     """Of res2 to res5."""
     form: str
     """NATIVE or WRAPPED, and for the second why."""
-    places: "Places"
+    places: Places
     """Where each of the backbone's tensors that a detector uses is, by its name in the backbone file."""
 
 
@@ -62,7 +60,7 @@ def body(model: nn.Module, features: tuple[str, ...], *, freeze_at: int, norms_f
         return _wrapped(model, ours, features, freeze_at, norms_frozen, head, f"{WRAPPED} ({error})")
     native = _native(shape, model, features, freeze_at, norms_frozen, head)
     difference = _difference(native, ours)
-    if difference > TOLERANCE:
+    if not difference <= TOLERANCE:  # not a number is no agreement
         reason = f"detectron2's ResNet gives other features, by {difference:.1e} of the largest"
         return _wrapped(model, ours, features, freeze_at, norms_frozen, head, f"{WRAPPED} ({reason})")
     return native
