@@ -6,6 +6,8 @@
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from eval.files import replacing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; exit code 2 with a message for wrong input."""
+    """The command line. Exit code 2 with a message for wrong input, 1 for a closed pipe, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
     commands = parser.add_subparsers(required=True)
     table = commands.add_parser("table", help="print a table and write runs/tables/NAME.md and .csv")
@@ -40,9 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         args.run(args)
+        sys.stdout.flush()
     except EvalError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python flushes once more as it exits
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 128 + signal.SIGINT
     return 0
 
 

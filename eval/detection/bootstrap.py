@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from eval.detection.matching import Matches
 from eval.detection.semantics import Rule
+from eval.errors import EvalError
 from eval.localization.bootstrap import Bootstrap, Interval, interval
 
 _CELLS = 1 << 23  # detections times resamples at once: some 40 MB
@@ -62,9 +63,11 @@ def resampled(matches: Matches, weights: NDArray[np.uint8], rule: Rule) -> NDArr
 def mean(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Percent, mean over the classes that the resample has objects of: [K, T, R] -> [T, S].
 
-    Resamples without any object, which a handful of images may have, are left out: S of R are not.
+    Resamples without any object, which a handful of images may have, are left out: S of R are not. EvalError: none.
     """
     table = table[:, :, ~np.isnan(table).all(axis=(0, 1))]
+    if not table.size:
+        raise EvalError("no resample has an object that is asked for: there is no interval")
     there = ~np.isnan(table)
     return np.asarray(100 * np.where(there, table, 0.0).sum(axis=0) / there.sum(axis=0))
 

@@ -48,8 +48,8 @@ def coco_scores(
         results = Detections.from_coco(results, known)
     if unknown := set(results.image_ids) - positions.keys():
         raise EvalError(
-            f"detections in {len(unknown)} images without ground truth: {listed(sorted(map(str, unknown)))}; "
-            f"there are {len(positions)}"
+            f"detections in images without ground truth: {listed(sorted(map(str, unknown)))}; there are "
+            f"{len(positions)}{f', such as {ordered[0]}' if ordered else ''}"
         )
     count = results.labels.max(initial=-1) + 1 if categories is None else len(categories)
     if len(results.labels) and not 0 <= results.labels.min() <= results.labels.max() < count:

@@ -34,12 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--voc", type=Path, metavar="ROOT", help="VOCdevkit or the folder it is in; no image is read")
     where.add_argument("--coco", type=Path, metavar="FILE", help="instances_*.json: prints COCO's twelve numbers")
     voc = parser.add_argument_group("with --voc")
-    voc.add_argument("--year", default="2007", help="of the folder VOC<year> (default: %(default)s)")
-    voc.add_argument("--image-set", default="test", metavar="SET", help="in ImageSets/Main (default: %(default)s)")
+    voc.add_argument("--year", help="of the folder VOC<year> (default: 2007)")
+    voc.add_argument("--image-set", metavar="SET", help="in ImageSets/Main (default: test)")
     voc.add_argument(
         "--first-category",
         type=int,
-        default=0,
         metavar="N",
         help="category_id of aeroplane, the others follow by name (default: 0, as `transfer` writes)",
     )
@@ -67,7 +66,7 @@ def _analysis(group: "argparse._ArgumentGroup") -> None:
         metavar="OTHER",
         help=f"other predictions: the difference, in the same resamples ({_RESAMPLES} unless --bootstrap says)",
     )
-    group.add_argument("--seed", type=int, default=0, help="of the resamples (default: %(default)s)")
+    group.add_argument("--seed", type=_seed, default=0, help="of the resamples (default: %(default)s)")
     group.add_argument("--errors", action="store_true", help="what each kind of error costs at IoU .5, as TIDE does")
     group.add_argument(
         "--curves",
@@ -89,10 +88,13 @@ def run(args: argparse.Namespace) -> None:
             text = summary.text()
         except DataError as error:
             raise EvalError(str(error)) from error
-    for message in dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning):
+    shown = (warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning))
+    for message in dict.fromkeys(str(warning.message) for warning in shown):
         sys.stderr.write(f"warning: {message}\n")
-    sys.stdout.write(text)
-    written = _write(args, summary)
+    try:
+        written = _write(args, summary)  # first: the reader of stdout may go away
+    finally:
+        sys.stdout.write(text)
     if written:
         sys.stdout.write(f"\nWritten: {', '.join(map(str, written))}\n")
 
@@ -122,9 +124,14 @@ def _summary(args: argparse.Namespace) -> "Summary":
 def _ground_truth(args: argparse.Namespace) -> "GroundTruth":
     from eval.detection.ground_truth import coco, voc
 
-    if args.coco is not None:
-        return coco(args.coco)
-    return voc(args.voc, args.year, args.image_set, args.first_category)
+    given = {"year": args.year, "image_set": args.image_set, "first_category": args.first_category}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.coco is None:
+        return voc(args.voc, **given)
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise EvalError(f"{options}: of --voc; the file of --coco says its images and category ids itself")
+    return coco(args.coco)
 
 
 def _evaluation(args: argparse.Namespace, path: Path, truth: "GroundTruth") -> "Evaluation":
@@ -133,7 +140,12 @@ def _evaluation(args: argparse.Namespace, path: Path, truth: "GroundTruth") -> "
 
     detections = read_detections(path, truth.classes, {number: k for k, number in enumerate(truth.category_ids)})
     rule = truth.rule if args.rule is None else _RULES[args.rule]
-    return Evaluation(detections, truth, _semantics(args.semantics or "detectron2"), rule)
+    one = Evaluation(detections, truth, _semantics(args.semantics or "detectron2"), rule)
+    try:
+        one.truth.positions(detections.image_ids)
+    except EvalError as error:  # which of two files it is
+        raise EvalError(f"{path}: {error}") from None
+    return one
 
 
 def _semantics(name: str) -> "Semantics":
@@ -171,7 +183,12 @@ def _write(args: argparse.Namespace, summary: "Summary") -> list[Path]:
 
 
 def _resamples(text: str) -> int:
-    number = int(text)
-    if number < 100:
+    if not text.isdecimal() or int(text) < 100:
         raise argparse.ArgumentTypeError(f"{text}, expected at least 100: an interval of 95% has 5 of them outside")
-    return number
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}, expected a whole number, 0 or more")
+    return int(text)

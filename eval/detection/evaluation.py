@@ -30,7 +30,7 @@ class Row:
     name: str
     rule: str
     own: bool
-    """Whether the program itself uses this rule for VOC 2007."""
+    """Whether this is what the program computes for VOC 2007 unless told otherwise."""
     ap50: float
     ap75: float
     ap: float

@@ -1,5 +1,6 @@
 """Ground truth that the command line names: a VOC image set, or a COCO instances file."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,25 +30,31 @@ class GroundTruth:
     """The COCO file, where it is one."""
 
 
-def voc(root: Path, year: str = "2007", image_set: str = "test", first: int = 0) -> GroundTruth:
+def voc(root: Path, year: str = "2007", image_set: str = "test", first_category: int = 0) -> GroundTruth:
     """A VOC image set; no image is read.
 
     Args:
         root: the folder VOCdevkit, the one that holds it, or VOC<year> itself.
         year: "2007", ...
         image_set: the name of a file in ImageSets/Main.
-        first: category id of the first class. The stage `transfer` counts from 0, COCO files of VOC often from 1.
+        first_category: category id of the first class. The stage `transfer` counts from 0, COCO files of VOC often
+            from 1.
 
     Raises:
         DataError: something is missing or malformed.
     """
     scenes = annotations(root, year, image_set)
     rule: Rule = "area" if year.isdecimal() and int(year) > LAST_YEAR_OF_ELEVEN_POINTS else "11 points"
-    ids = tuple(range(first, first + len(VOC_CLASSES)))
+    ids = tuple(range(first_category, first_category + len(VOC_CLASSES)))
     return GroundTruth(f"VOC{year} {image_set}", scenes, VOC_CLASSES, ids, rule)
 
 
 def coco(path: Path) -> GroundTruth:
-    """A COCO instances file. Category ids are the file's own. DataError: it is missing or malformed."""
+    """A COCO instances file. Category ids are the file's own. DataError: it is missing or malformed.
+
+    Categories that share a name, which COCO does not forbid, are told apart by their ids: "cat (17)".
+    """
     found = read_instances(path)
-    return GroundTruth(path.name, found.scenes(), found.classes, found.category_ids, "area", found)
+    times = Counter(found.classes)
+    names = tuple(one.name if times[one.name] == 1 else f"{one.name} ({one.id})" for one in found.categories)
+    return GroundTruth(path.name, found.scenes(), names, found.category_ids, "area", found)

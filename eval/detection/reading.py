@@ -1,5 +1,6 @@
 """Detections from files: COCO's results JSON, or Pascal VOC's text files."""
 
+import codecs
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int,
 
 def _entries(path: Path) -> list[_Entry]:
     try:
-        content = path.read_bytes()
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise EvalError(f"{path}: cannot be read: {error.strerror}") from None
     try:
@@ -99,21 +100,19 @@ def _of_texts(paths: Sequence[Path], where: Path, classes: Sequence[str]) -> Det
         raise EvalError(f"{where}: no text files; expected one for each class: <anything>_<class>.txt")
     if missing := [name for label, name in enumerate(classes) if label not in files]:
         warnings.warn(f"{where}: no file for {listed(missing)}: no detections of them", stacklevel=3)
+    parts = [_of_text(path, label) for label, path in files.items()]
+    labels, scores, boxes = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "scores", "boxes")
+    )
+    return Detections([image for part in parts for image in part.image_ids], labels, scores, boxes)
+
+
+def _of_text(path: Path, label: int) -> Detections:
+    """The detections of one class: image id, score and four corners on every line."""
     ids: list[str] = []
     numbers: list[float] = []
-    ends = [_append(path, ids, numbers) for path in files.values()]
-    labels = np.repeat(list(files), np.diff(ends, prepend=0))
-    table = np.array(numbers, np.float64).reshape(-1, 5)
     try:
-        return Detections(ids, labels, table[:, 0], table[:, 1:] - ONE_BASED)
-    except EvalError as error:
-        raise EvalError(f"{where}: {error}") from None
-
-
-def _append(path: Path, ids: list[str], numbers: list[float]) -> int:
-    """Put every line's image id, and its score and four corners, at the ends; how many ids there are then."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise EvalError(f"{path}: cannot be read as text: {error}") from None
     for number, line in enumerate(lines, 1):
@@ -128,7 +127,11 @@ def _append(path: Path, ids: list[str], numbers: list[float]) -> int:
             raise EvalError(
                 f"{path}:{number}: expected image id, score and four corners, got {line[:80]!r} ({error})"
             ) from None
-    return len(ids)
+    table = np.array(numbers, np.float64).reshape(-1, 5)
+    try:
+        return Detections(ids, np.full(len(ids), label), table[:, 0], table[:, 1:] - ONE_BASED)
+    except EvalError as error:
+        raise EvalError(f"{path}: {error}") from None
 
 
 def _label(path: Path, classes: Sequence[str]) -> int:

@@ -119,7 +119,8 @@ def _side_by_side(rows: Sequence[Row]) -> str:
         line = lines.setdefault(row.name, [row.name])
         line += [f"{row.ap50:.2f}{'*' if row.own else ' '}", row.ap75, row.ap]
     head = ["same detections by", "11p. AP50 ", "AP75", "AP", "area AP50 ", "AP75", "AP"]
-    return f"{_table(head, list(lines.values()))}\n* the rule of the program's own VOC 2007; COCO's has 101 points"
+    below = "* what the program computes for VOC 2007 unless told otherwise; COCO's rule has 101 points"
+    return f"{_table(head, list(lines.values()))}\n{below}"
 
 
 def _difference(found: Mapping[str, Difference], against: str) -> str:

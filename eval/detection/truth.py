@@ -102,7 +102,7 @@ class Truth:
         if unknown := set(image_ids) - self.ids.keys():
             shown = listed(sorted(map(str, unknown)))
             raise EvalError(
-                f"detections in {len(unknown)} images without ground truth: {shown}; there are {self.images}"
+                f"detections in images without ground truth: {shown}; there are {self.images}"
                 + (f", such as {next(iter(self.ids))}" if self.ids else "")
             )
         return np.array([self.ids[image] for image in image_ids], np.int64)

@@ -126,7 +126,7 @@ def test_refused() -> None:
     for box in ((0.0, 0.0, float("nan"), 1.0), (5.0, 0.0, 4.0, 1.0)):
         with pytest.raises(EvalError, match="image '1': a"):
             one(box)
-    with pytest.raises(EvalError, match="1 images without ground truth: 3; there are 1, such as 1"):
+    with pytest.raises(EvalError, match="in images without ground truth: 3; there are 1, such as 1"):
         voc_ap(one((0, 0, 1, 1), "3"), [OBJECT], ["cat"])
     with pytest.raises(EvalError, match="labels from 1 to 1, expected 0 to 0"):
         voc_ap(one((0, 0, 1, 1), label=1), [OBJECT], ["cat"])

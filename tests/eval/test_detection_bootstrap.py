@@ -12,6 +12,7 @@ from eval.detection.evaluation import Evaluation
 from eval.detection.ground_truth import GroundTruth
 from eval.detection.semantics import MATLAB_RECALLS, NUMPY_RECALLS, SEMANTICS, Rule
 from eval.detection.voc import IOUS, average_precision
+from eval.errors import EvalError
 from tests.eval.detection_sets import Image, matched, random_set, real_case
 
 RULES: tuple[Rule, ...] = ("11 points", "area")
@@ -48,6 +49,10 @@ def test_a_resample_without_objects_of_a_class_leaves_it_out() -> None:
     np.testing.assert_allclose(table[:, :, 1], average_precision(matched(detections, scenes, 3)), atol=1e-12)
     some = np.array([[[1.0, np.nan]], [[0.5, 0.25]]])  # [K, T, R]
     assert mean(some).tolist() == [[75.0, 25.0]]
+    with pytest.raises(EvalError, match="no resample has an object"):
+        mean(some[:, :, :0])
+    with pytest.raises(EvalError, match="no resample has an object"):
+        mean(np.full((2, 10, 3), np.nan))
 
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def test_difficult_objects_are_crowds() -> None:
 
 def test_refused() -> None:
     entry = {"image_id": 0, "category_id": 5, "bbox": BOX, "score": 0.5}
-    with pytest.raises(EvalError, match="1 images without ground truth: 9; there are 2"):
+    with pytest.raises(EvalError, match="in images without ground truth: 9; there are 2, such as 0"):
         coco_scores([{**entry, "image_id": 9}], instances())
     with pytest.raises(EvalError, match="category_id 3 is not known; there are 2, 5"):
         coco_scores([{**entry, "category_id": 3}], instances())

@@ -1,6 +1,7 @@
 """`python -m eval detection`: what it prints and writes, from files of both formats, and what it refuses."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -218,7 +219,7 @@ def test_no_detections_are_a_warning(small: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("change", "args", "message"),
     [
-        ({"image_id": "000009"}, (), "000009"),
+        ({"image_id": "000009"}, (), "p.json: detections in images without ground truth: 000009"),
         ({"category_id": 20}, (), "20"),
         ({"score": 1.5}, (), "score"),
         ({"bbox": [5, 5, -1, 5]}, (), "box"),
@@ -233,9 +234,73 @@ def test_refused(small: Path, run: Run, change: dict[str, Any], args: tuple[str,
     assert message in run(predictions, "--voc", small, *args, code=2)
 
 
-def test_too_few_resamples_are_refused(small: Path) -> None:
+def test_of_two_files_the_wrong_one_is_named(small: Path, run: Run) -> None:
+    good, wrong = write(small / "p.json", RESULTS), write(small / "q.json", [RESULTS[0] | {"image_id": 1}])
+    assert f"{wrong}: detections in images" in run(good, "--voc", small, "--against", wrong, code=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--bootstrap", "10", "expected at least 100"),
+        ("--bootstrap", "many", "many, expected at least 100"),
+        ("--seed", "-1", "-1, expected a whole number, 0 or more"),
+    ],
+)
+def test_numbers_that_are_refused(capsys: pytest.CaptureFixture[str], option: str, value: str, message: str) -> None:
     with pytest.raises(SystemExit):
-        main(["detection", "p.json", "--voc", str(small), "--bootstrap", "10"])
+        main(["detection", "p.json", "--voc", "root", option, value])
+    assert message in capsys.readouterr().err
+
+
+def test_options_of_voc_are_not_passed_over(tmp_path: Path, run: Run) -> None:
+    truth, predictions = write(tmp_path / "instances.json", INSTANCES), write(tmp_path / "p.json", [])
+    message = run(predictions, "--coco", truth, "--first-category", 0, "--image-set", "val", code=2)
+    assert message.startswith("--image-set, --first-category: of --voc")
+
+
+def test_categories_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    categories = [{"id": 3, "name": "cat"}, {"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    assert coco(write(tmp_path / "instances.json", INSTANCES | {"categories": categories})).classes == (
+        "cat (1)", "dog", "cat (3)"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("args", [(), ("--bootstrap", 100), ("--errors",), ("--all-semantics",)])
+def test_a_ground_truth_without_an_object_to_find(tmp_path: Path, run: Run, args: tuple[object, ...]) -> None:
+    crowd = [INSTANCES["annotations"][0] | {"iscrowd": 1}]
+    truth = write(tmp_path / "instances.json", INSTANCES | {"annotations": crowd})
+    predictions = write(tmp_path / "p.json", [])
+    said = run(predictions, "--coco", truth, "--rule", "area", *args, code=2)
+    assert re.search("no(ne of 2 classes| resample) has an object", said)
+
+
+def test_numbers_are_printed_though_a_file_cannot_be_written(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predictions = write(small / "p.json", RESULTS)
+    assert main(["detection", str(predictions), "--voc", str(small), "--json", str(small)]) == 2
+    captured = capsys.readouterr()
+    assert "cannot be written" in captured.err
+    assert re.search(r"^mean +75\.00", captured.out, re.MULTILINE)
+
+
+def test_a_closed_pipe_is_no_traceback_and_costs_no_file(small: Path) -> None:
+    predictions, out = write(small / "p.json", RESULTS), small / "out.json"
+    command: list[str | Path] = [sys.executable, "-m", "eval", "detection", predictions, "--voc", small, "--json", out]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(out.read_text())["voc"]["ap50"] == pytest.approx(75)
+
+
+def test_ctrl_c_is_a_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eval.detection.command.run", interrupted)
+    assert main(["detection", "p.json", "--voc", "root"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_runs_without_torch(small: Path) -> None:

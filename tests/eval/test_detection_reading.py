@@ -93,6 +93,13 @@ def test_text_files(tmp_path: Path) -> None:
         read_detections(tmp_path, CLASSES)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    json_file, text_file = tmp_path / "found.json", tmp_path / "cat.txt"
+    json_file.write_text(json.dumps([ENTRY]), encoding="utf-8-sig")
+    text_file.write_text("000001 0.5 2 3 4 6\n", encoding="utf-8-sig")
+    assert [read_detections(path, ("cat",), {2: 0}).image_ids for path in (json_file, text_file)] == [["000001"]] * 2
+
+
 @pytest.mark.parametrize("line", ["000001 0.5 2 3 4", "000001 0.5 2 3 4 6 7", "000001 high 2 3 4 6", "0.5"])
 def test_a_line_that_is_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "det_cat.txt"
@@ -109,6 +116,10 @@ def test_text_that_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EvalError, match=r"det_cat\.txt: cannot be read as text"):
         read_detections(path, ("cat",))
+    (tmp_path / "board.txt").write_text("")
+    path.write_text("000001 0.5 5 3 1 6\n")
+    with pytest.raises(EvalError, match=r"det_cat\.txt: image '000001': a box whose end precedes its start"):
+        read_detections(tmp_path, CLASSES[:2])
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(EvalError, match=r"notes\.txt: its name ends in no class; .* of cat, board, card_board"):
         read_detections(tmp_path, CLASSES)
