@@ -205,14 +205,15 @@ def test_two_images_are_learned_by_heart(task: Detection, tmp_path: Path) -> Non
     torch.manual_seed(0)
     task = replace(task, freeze_at=0, norms_frozen=False)
     model = task.model(backbone(), tmp_path).train()
-    samples = Scenes(scenes(tmp_path)[:2], task.input_size())
+    records = scenes(tmp_path)[:2]
+    samples = Scenes(records, task.input_size())
     batch = collate([samples.sample(0), samples.sample(1)])
     optimizer = torch.optim.AdamW(task.parameters(model)[0]["params"], lr=2e-3)
     losses = [_step(task, model, batch, optimizer) for _ in range(50)]
     assert losses[-1] < losses[0] / 2
     with torch.no_grad():
         saved = task.save(task.predict(model.eval(), batch))
-    scores = voc_ap(Detections.from_coco(saved), samples.records, [str(i) for i in range(20)])
+    scores = voc_ap(Detections.from_coco(saved), records, [str(i) for i in range(20)])
     assert scores.ap50 > 50
 
 

@@ -18,6 +18,21 @@ def test_sizes_of_the_two_protocols() -> None:
     assert Fit(600, 1000)(200, 500) == (400, 1000)  # the long side decides
 
 
+@pytest.mark.parametrize(
+    ("short", "long", "image", "shown"),
+    [
+        (600, 1000, (100, 320), (313, 1000)), (600, 1000, (400, 101), (1000, 253)), (600, 1000, (1, 4000), (1, 1000)),
+        (736, 1333, (344, 100), (1333, 387)), (800, 1333, (480, 640), (800, 1067)), (600, 1000, (333, 333), (600, 600)),
+        (800, 1333, (105, 434), (323, 1333)),
+    ],
+)  # fmt: skip
+def test_sizes_are_rounded_as_detectron2s(
+    short: int, long: int, image: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    """What its ResizeShortestEdge.get_output_shape says, but for the 1 x 4000: that would leave a side of no pixels."""
+    assert Fit(short, long)(*image) == shown
+
+
 def test_boxes_follow_the_resized_image(tmp_path: Path) -> None:
     record = scenes(tmp_path)[0]  # 120 x 90
     example = Scenes([record], Square(60)).sample(0)
@@ -150,12 +165,31 @@ def test_groups_are_the_orientations(tmp_path: Path) -> None:
     assert Scenes(records, Fit()).groups is None
 
 
-def test_boxes_go_by_the_image_as_it_is_where_its_annotation_errs(tmp_path: Path) -> None:
+def test_boxes_go_by_the_image_as_it_is_where_its_annotation_is_of_a_larger_one(tmp_path: Path) -> None:
     record = scenes(tmp_path)[0]  # 120 x 90
-    doubled = tuple((2 * x0, 3 * y0, 2 * x1, 3 * y1) for x0, y0, x1, y1 in record.boxes)
-    wrong = dataclasses.replace(record, size=(240, 270), boxes=doubled)
-    right, same = (Scenes([one], Square(60)).sample(0) for one in (record, wrong))
+    larger = tuple((2.5 * x0, 2.5 * y0, 2.5 * x1, 2.5 * y1) for x0, y0, x1, y1 in record.boxes)
+    noted = dataclasses.replace(record, size=(300, 225), boxes=larger)
+    right, same = (Scenes([one], Square(60)).sample(0) for one in (record, noted))
     torch.testing.assert_close(right.boxes, same.boxes)
+    assert same.size == (300, 225), "predictions are mapped to what the annotation means"
+    Scenes([dataclasses.replace(record, size=(299, 225))], Square(60)).sample(0)  # a side was rounded
+
+
+@pytest.mark.parametrize("size", [(90, 120), (240, 270)], ids=["turned", "squeezed"])
+def test_an_image_of_another_shape_than_its_annotations_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    record = dataclasses.replace(scenes(tmp_path)[0], size=size, boxes=(), labels=(), difficult=())
+    with pytest.raises(DataError, match=rf"000001\.png: the image has 120 x 90 .* says {size[0]} x {size[1]}"):
+        Scenes([record], Square(60)).sample(0)
+
+
+def test_a_sliver_is_no_object(tmp_path: Path) -> None:
+    """torchvision's detectors stop at a box without area, which float32 makes of one that has some."""
+    record = scenes(tmp_path)[0]
+    sliver = (119.9999999, 10.0, 120.0, 50.0)
+    record = dataclasses.replace(record, boxes=(sliver, record.boxes[1]))
+    example = Scenes([record], Fit(600, 1000)).sample(0)
+    assert example.labels.tolist() == [2]
+    assert (example.boxes[:, 2:] > example.boxes[:, :2]).all()
 
 
 def test_a_truncated_image_is_named(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from core.data.records import Naming, SceneRecord
+from core.data.pictures import Source
+from core.data.records import DataError, Naming, SceneRecord
 from core.images import Originals
 from core.slots import Memory
-from transfer.tasks.detection.views import Augmentation, Boxes, Drawn, Flip, Window, show
+from transfer.tasks.detection.notes import Notes
+from transfer.tasks.detection.views import Augmentation, Drawn, Flip, Window, show
 
 FILL = (124, 116, 104)
 """ImageNet's mean colour in RGB: what stands around an image that is zoomed out."""
@@ -102,15 +105,21 @@ class Square(Size):
 
 @dataclass(frozen=True)
 class Fit(Size):
-    """Aspect ratio kept: the short side is `short` pixels, unless the long side would be over `long` (Faster R-CNN)."""
+    """Aspect ratio kept: the short side is `short` pixels, unless the long side would be over `long` (Faster R-CNN).
+
+    Rounded as detectron2's ResizeShortestEdge does: halves go up.
+    """
 
     short: int = 600
     long: int = 1000
 
     def __call__(self, height: int, width: int) -> tuple[int, int]:
         """The largest size that keeps both limits, rounded to pixels."""
-        scale = min(self.short / min(height, width), self.long / max(height, width))
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        short, long = float(self.short), max(height, width) * (self.short / min(height, width))
+        if long > self.long:
+            short, long = short * (self.long / long), float(self.long)
+        sides = max(1, int(short + 0.5)), max(1, int(long + 0.5))
+        return sides if height < width else sides[::-1]
 
 
 @dataclass(frozen=True)
@@ -163,12 +172,11 @@ class Scenes:
         by_aspect: bool = False,
         naming: Naming | None = None,
     ):
-        self.records = records
         self.size = size
         self.augment = augment
-        self.keep_difficult = keep_difficult
         self.naming = naming
         self.pictures = Originals([record.path for record in records], keep=cache)
+        self.notes = Notes(records, keep_difficult=keep_difficult)
         self.groups = [int(r.size[0] <= r.size[1]) for r in records] if by_aspect else None
         """Of each image: 0 wider than high, 1 not (see `core.loader.Grouped`); None: batches may mix them."""
         shown = [size(height, width) for width, height in {record.size for record in records}]
@@ -176,25 +184,23 @@ class Scenes:
         """Of the largest image, by the sizes that the annotations note (see `core.loader.Measured`)."""
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.pictures)
 
     def seeded_sample(self, index: int, seed: int) -> Example:
-        """The example of one record. Raises DataError where the image cannot be read."""
-        record, picture, rng = self.records[index], self.pictures[index], random.Random(seed)
-        learned = [i for i, hard in enumerate(record.difficult) if self.keep_difficult or not hard]
-        boxes = _scaled([record.boxes[i] for i in learned], record.size, (picture.width, picture.height))
+        """The example of one record. DataError: the image cannot be read, or is not of the shape that is noted."""
+        note, picture, rng = self.notes[index], self.pictures[index], random.Random(seed)
+        boxes = note.boxes * _scale(note.size, (picture.width, picture.height), self.pictures.paths[index])
         drawn = Drawn(Window(0, 0, picture.width, picture.height))
         if self.augment is not None:
             drawn = self.augment.draw(picture.height, picture.width, boxes.tolist(), rng)
         size = self.size.drawn(rng)(drawn.window.height, drawn.window.width)
         pixels, placed, kept = show(picture, boxes, drawn, size, FILL)
-        labels = [record.labels[learned[i]] + 1 for i in kept.tolist()]
         return Example(
             torch.from_numpy(pixels).permute(2, 0, 1),
-            torch.from_numpy(placed.astype(np.float32)),
-            torch.tensor(labels, dtype=torch.int64),
-            record.id if self.naming is None else self.naming.image_id(record.id),
-            record.size,
+            torch.from_numpy(placed),
+            torch.from_numpy(note.labels[kept] + 1),
+            note.id if self.naming is None else self.naming.image_id(note.id),
+            note.size,
             () if self.naming is None else self.naming.categories,
         )
 
@@ -203,11 +209,17 @@ class Scenes:
         return self.seeded_sample(index, int(torch.randint(2**62, ())))
 
 
-def _scaled(boxes: Sequence[tuple[float, ...]], noted: tuple[int, int], real: tuple[int, int]) -> Boxes:
-    """Boxes [B, 4] from pixels of the image as its annotation notes its (width, height), to those that it has."""
-    scale = np.array([real[0] / noted[0], real[1] / noted[1]] * 2)
-    scaled: Boxes = np.array(boxes, np.float64).reshape(-1, 4) * scale
-    return scaled
+def _scale(noted: tuple[int, int], real: tuple[int, int], source: Source) -> NDArray[np.float64]:
+    """Factors [4] of boxes in pixels of the (width, height) that an annotation notes, to those that its image has.
+
+    Images may have been made smaller since. DataError: it is no copy at another scale.
+    """
+    if abs(real[0] * noted[1] - real[1] * noted[0]) > sum(noted):  # beyond what rounding to pixels makes
+        raise DataError(
+            f"{source}: the image has {real[0]} x {real[1]} pixels (width x height), its annotation says {noted[0]} x "
+            f"{noted[1]}, which is another shape: its boxes would lie elsewhere"
+        )
+    return np.array([real[0] / noted[0], real[1] / noted[1]] * 2)
 
 
 def flip() -> Augmentation:

@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
     kept: tuple[int, ...] | None = None
     """Which objects stay; None: all."""
     smallest: float = 0.0
-    """Objects whose box has a side of less than this, in pixels of the result, are dropped."""
+    """Objects whose box has a side of less than this, in pixels of the result, are dropped; so is one without area."""
     colours: Distortion | None = None
 
 
@@ -82,7 +82,7 @@ class _Axis(NamedTuple):
 
 def show(
     picture: Picture, boxes: Boxes, drawn: Drawn, size: tuple[int, int], fill: tuple[int, int, int]
-) -> tuple[Pixels, Boxes, NDArray[np.intp]]:
+) -> tuple[Pixels, NDArray[np.float32], NDArray[np.intp]]:
     """The view of a picture.
 
     Args:
@@ -92,7 +92,7 @@ def show(
         fill: RGB of what lies beyond the image.
 
     Returns:
-        uint8 [H, W, 3]; the boxes [B', 4] that stay, in its pixels; and which of the B those are: [B'].
+        uint8 [H, W, 3]; the boxes [B', 4] float32 that stay, in its pixels; and which of the B those are: [B'].
 
     Raises:
         DataError: the image is broken.
@@ -117,8 +117,10 @@ def show(
     if drawn.flipped:
         pixels = torch.from_numpy(pixels).flip(1).numpy()  # numpy's own reversed copy takes 30 times as long
         placed[:, 0::2] = width - placed[:, 2::-2]
-    large = (placed[:, 2:] - placed[:, :2] >= drawn.smallest).all(axis=1)
-    return pixels, placed[large], kept[large]
+    found = placed.astype(np.float32)  # a sliver may end with no side at all, which no detector takes
+    sides = found[:, 2:] - found[:, :2]
+    large = ((sides > 0) & (sides >= drawn.smallest)).all(axis=1)
+    return pixels, found[large], kept[large]
 
 
 def _axis(start: int, length: int, of: int, size: int) -> _Axis:
