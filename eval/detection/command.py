@@ -112,7 +112,7 @@ def _summary(args: argparse.Namespace) -> "Summary":
         predictions=str(args.predictions),
         evaluation=one,
         voc=truth.instances is None or any(asked),
-        coco=_coco_scores(one) if truth.instances is not None else None,
+        coco=None if truth.instances is None else one.coco,
         side_by_side=one.side_by_side() if args.all_semantics else None,
         intervals=one.intervals(args.bootstrap, args.seed) if args.bootstrap else None,
         against=str(args.against),
@@ -154,13 +154,6 @@ def _semantics(name: str) -> "Semantics":
     if name not in SEMANTICS:
         raise EvalError(f"--semantics {name}: expected one of {', '.join(SEMANTICS)}")
     return SEMANTICS[name]
-
-
-def _coco_scores(one: "Evaluation") -> dict[str, float]:
-    from eval.detection.coco import coco_scores
-
-    assert one.ground_truth.instances is not None
-    return coco_scores(one.detections, one.ground_truth.instances)
 
 
 def _write(args: argparse.Namespace, summary: "Summary") -> list[Path]:

@@ -82,18 +82,22 @@ class Evaluation:
         """How many objects of each class are asked for."""
         return dict(zip(self.ground_truth.classes, self.matches.asked.tolist(), strict=True))
 
-    def side_by_side(self) -> list[Row]:
-        """By every semantics and variant with both rules, and by COCO's."""
+    @cached_property
+    def coco(self) -> dict[str, float]:
+        """COCO's twelve numbers, in percent."""
         from eval.detection.coco import coco_scores
 
+        return coco_scores(self.detections, self.ground_truth.instances or self.ground_truth.scenes)
+
+    def side_by_side(self) -> list[Row]:
+        """By every semantics and variant with both rules, and by COCO's."""
         rows = []
         for semantics in (*SEMANTICS.values(), *VARIANTS.values()):
             matches = match(self.detections, self.truth, IOUS, semantics)
             for rule in RULES:
                 found = scores(matches, self.ground_truth.classes, rule)
                 rows.append(Row(semantics.name, rule, rule == semantics.rule, found.ap50, found.ap75, found.ap))
-        coco = coco_scores(self.detections, self.ground_truth.instances or self.ground_truth.scenes)
-        return [*rows, Row("COCO", "101 points", True, coco["AP50"], coco["AP75"], coco["AP"])]
+        return [*rows, Row("COCO", "101 points", True, self.coco["AP50"], self.coco["AP75"], self.coco["AP"])]
 
     def resampled(self, resamples: int, seed: int) -> NDArray[np.float64]:
         """[K, T, R] fractions, NaN where a resample has no object of a class; the same images for the same seed."""
