@@ -8,7 +8,7 @@ Linux, macOS and Windows. `docs/detection_metrics.md` has the figures.
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
@@ -22,10 +22,29 @@ NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 """COCO's names, in its order: s, m, l are small, medium and large objects; 1, 10, 100 detections an image."""
 
 
-def coco_scores(
-    results: Detections | Iterable[Mapping[str, Any]], ground_truth: Instances | Mapping[str, Any] | Iterable[Scene]
-) -> dict[str, float]:
-    """COCO's twelve numbers in percent, by NUMBERS; NaN where there is no object of a size. Prints nothing.
+Results: TypeAlias = Detections | Iterable[Mapping[str, Any]]
+GroundTruth: TypeAlias = Instances | Mapping[str, Any] | Iterable[Scene]
+
+
+@dataclass(frozen=True)
+class CocoScores:
+    """Everything in percent; NaN where there is no object to find."""
+
+    numbers: dict[str, float]
+    """COCO's twelve, by NUMBERS."""
+    ap_per_class: list[float]
+    """AP by label, the place of the category among those sorted by id; of scenes, up to the last label there is."""
+    ap50_per_class: list[float]
+    """The same at IoU .5."""
+
+
+def coco_scores(results: Results, ground_truth: GroundTruth) -> dict[str, float]:
+    """The twelve numbers of `coco_evaluation` alone."""
+    return coco_evaluation(results, ground_truth).numbers
+
+
+def coco_evaluation(results: Results, ground_truth: GroundTruth) -> CocoScores:
+    """COCO's twelve numbers, and AP of every class. Prints nothing.
 
     Of equal scores the smaller image id goes first, then the order given, as in COCO's own program: published numbers
     depend on that order.
@@ -58,8 +77,18 @@ def coco_scores(
         )
     if not len(results.scores):
         warnings.warn("no detections at all: every number is 0", stacklevel=2)
-    found = _evaluated(_results(results, positions), positions, categories, objects)
-    return dict(zip(NUMBERS, np.where(found < 0, np.nan, 100 * found).tolist(), strict=True))
+    stats, precision = _evaluated(_results(results, positions), positions, categories, objects)
+    return CocoScores(
+        dict(zip(NUMBERS, _percent(stats).tolist(), strict=True)),
+        # A class without objects is -1 throughout; any other class nowhere.
+        ap_per_class=_percent(precision.mean(axis=(0, 1))).tolist(),
+        ap50_per_class=_percent(precision[0].mean(axis=0)).tolist(),
+    )
+
+
+def _percent(fractions: np.ndarray) -> np.ndarray:
+    """The library's -1 is NaN."""
+    return np.where(fractions < 0, np.nan, 100 * fractions)
 
 
 @dataclass(frozen=True)
@@ -143,8 +172,11 @@ def _evaluated(
     positions: Mapping[str, int],
     categories: Sequence[int] | None,
     objects: Sequence[_Object],
-) -> np.ndarray:
-    """The twelve numbers as fractions, -1 where there is none. Categories and images are counted from 1."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The twelve numbers as fractions, and precision [10 IoUs, 101 recalls, K]; -1 where there is none.
+
+    Categories and images are counted from 1. The precision is that of all sizes and 100 detections an image.
+    """
     if categories is None:
         labels = {entry.category for entry in objects} | {entry["category_id"] - 1 for entry in results}
         categories = range(max(labels, default=0) + 1)
@@ -171,7 +203,8 @@ def _evaluated(
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
-    return np.asarray(evaluator.stats[: len(NUMBERS)], np.float64)
+    precision = np.asarray(evaluator.eval["precision"], np.float64)[..., 0, -1]
+    return np.asarray(evaluator.stats[: len(NUMBERS)], np.float64), precision
 
 
 def _silent(*_: object) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.data.coco_detection import CocoDetection
@@ -101,6 +102,15 @@ def test_cocos_twelve_numbers_with_its_own_ids(real_data: Path, tmp_path: Path) 
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
     values = [metric.value for metric in outcome.metrics.values()]
     assert values == pytest.approx([100 * expected[name] for name in names], abs=1e-4)
+    more = outcome.more
+    # The library's own mean over the classes that have objects is the headline: the parts must have it too.
+    for key, name in (("ap_per_class", "AP"), ("ap50_per_class", "AP50")):
+        assert np.mean(list(more[key].values())) == pytest.approx(100 * expected[name], abs=1e-4)
+    labelled = {one["category_id"] for one in json.loads(text)["annotations"]}
+    named = {one["name"] for one in json.loads(text)["categories"] if one["id"] in labelled}
+    assert set(more["ap_per_class"]) == named
+    assert len(named) + len(more["without_ground_truth"]) == 80
+    assert json.loads(json.dumps(more)) == more
     with pytest.raises(EvalError, match="12"):  # one of the ids that COCO leaves out
         CocoScoring()([{**saved[0], "category_id": 12}], CocoDetection(test="val2014"), tmp_path)
 
@@ -112,3 +122,5 @@ def test_cocos_numbers_of_a_voc_set(tmp_path: Path) -> None:
     assert values["ap"] == pytest.approx(100)
     assert (values["ap_small"], values["ap_large"]) == (None, None)  # 1,200 pixels are medium
     assert values["ap_medium"] == pytest.approx(100)
+    assert outcome.more["ap50_per_class"] == {"dog": pytest.approx(100)}
+    assert sorted(outcome.more["without_ground_truth"]) == sorted(set(VOC_CLASSES) - {"dog"})

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,12 +99,28 @@ class CocoScoring(Scoring):
 
     def __call__(self, saved: Any, data: SceneSet, root: Path) -> Outcome:
         """The metrics of a COCO results list."""
-        from eval.detection.coco import coco_scores  # its library is slow to import
+        from eval.detection.coco import coco_evaluation  # its library is slow to import
 
         truth = data.instances(root, "test") if isinstance(data, CocoDetection) else data.records(root, "test")
-        found: Mapping[str, float] = coco_scores(detections(saved, data, root), truth)
-        values = {name: None if math.isnan(found[key]) else found[key] for name, key in _COCO.items()}
-        return Outcome({name: Metric(value, "%", True) for name, value in values.items()}, {"boxes": len(saved)})
+        found, classes = coco_evaluation(detections(saved, data, root), truth), data.classes(root)
+        values = {name: _known(found.numbers[key]) for name, key in _COCO.items()}
+        ap, ap50 = (_by_name(classes, one) for one in (found.ap_per_class, found.ap50_per_class))
+        more = {
+            "ap_per_class": ap,
+            "ap50_per_class": ap50,
+            "without_ground_truth": [name for name in classes if name not in ap],
+            "boxes": len(saved),
+        }
+        return Outcome({name: Metric(value, "%", True) for name, value in values.items()}, more)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _by_name(classes: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    """Those of classes that have objects."""
+    return {name: value for name, value in zip(classes, values, strict=False) if not math.isnan(value)}
 
 
 def detections(saved: Any, data: SceneSet, root: Path) -> Detections:
