@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FasterRCNN as TorchvisionFasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
@@ -34,7 +34,7 @@ from core.resnet import STAGES, Trunk, trunk
 from transfer.tasks.detection.necks import C4, FPN, RATIOS, Layer3
 from transfer.tasks.detection.task import Detection
 from transfer.tasks.faster_rcnn import FasterRCNN
-from transfer.tasks.ssd import SSD, DefaultBoxes, Maps
+from transfer.tasks.ssd import SSD, Maps
 
 CLASSES = 20
 Targets = list[dict[str, Tensor]]
@@ -204,7 +204,7 @@ def ssd_pair(args: argparse.Namespace) -> tuple[nn.Module, nn.Module, Sequence[i
     """Ours and torchvision's SSD300, norms trained."""
     net, task = pretrained(args.arch), SSD()
     body = trunk(copy.deepcopy(net.model))
-    boxes = DefaultBoxes([list(r) for r in task.ratios], scales=list(task.scales), steps=list(task.steps or ()))
+    boxes = DefaultBoxGenerator([list(r) for r in task.ratios], scales=list(task.scales), steps=list(task.steps or ()))
     maps = Maps(body, task.side, task.extras, task.first_scale, norms=False)
     mean, std = list(IMAGENET_MEAN), list(IMAGENET_STD)
     peer = TorchvisionSSD(maps, boxes, (task.side, task.side), CLASSES + 1, image_mean=mean, image_std=std)

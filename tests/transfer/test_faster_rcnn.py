@@ -63,6 +63,24 @@ def test_maps_have_exact_strides_of_the_padded_batch(tmp_path: Path) -> None:
     assert batch.image_sizes == [(97, 131)]
 
 
+@pytest.mark.parametrize("neck", [SHORT, C4((32, 90), roi_size=6)])
+def test_anchors_keep_their_bits_under_autocast(neck: Neck, tmp_path: Path) -> None:
+    """bfloat16 has no pixel 600 + 45 / 2; torchvision's anchors would be in it, as the maps are."""
+    model = FasterRCNN(neck=neck).model(backbone(), tmp_path).eval()
+    seen: list[Tensor] = []
+    model.rpn.anchor_generator.register_forward_hook(  # type: ignore[union-attr]
+        lambda module, given, anchors: seen.append(anchors[0])
+    )
+    image = [torch.zeros(3, 64, 640, dtype=torch.uint8)]
+    with torch.no_grad():
+        for few_bits in (True, False):
+            with torch.autocast("cpu", torch.bfloat16, enabled=few_bits):
+                model(image)
+    assert seen[0].dtype == torch.float32
+    assert torch.equal(*seen)
+    assert not torch.equal(seen[0], seen[0].bfloat16().float())
+
+
 @pytest.mark.parametrize("levels", [(1, 3), (), (0, 1), (4, 5)])
 def test_levels_that_a_resnet_has_not_are_refused(levels: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="levels"):

@@ -13,14 +13,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
-from torchvision.models.detection.ssd import SSD as TorchvisionSSD
 from torchvision.models.detection.ssd import SSDHead
 
 from core.backbone import Backbone
 from core.resnet import Trunk
 from transfer.tasks.detection.augmentation import SSDAugmentation
 from transfer.tasks.detection.data import Scenes, Square
+from transfer.tasks.detection.multibox import MultiBox, default_boxes
 from transfer.tasks.detection.task import Detection
 
 
@@ -82,35 +81,20 @@ class SSD(Detection):
         return Scenes(records, size, augment, keep_difficult=self.keep_difficult, cache=self.cache_images)
 
     def detector(self, body: Trunk, backbone: Backbone, classes: int) -> nn.Module:
-        """torchvision's SSD on the maps of `Maps`."""
-        steps = None if self.steps is None else list(self.steps)
-        boxes = DefaultBoxes([list(r) for r in self.ratios], scales=list(self.scales), steps=steps)
+        """`MultiBox` on the maps of `Maps`."""
         maps = Maps(body, self.side, self.extras, self.first_scale, norms=self.extra_norms)
-        model: nn.Module = TorchvisionSSD(
+        each = [2 + 2 * len(ratios) for ratios in self.ratios]  # boxes at a place of each map
+        return MultiBox(
             maps,
-            boxes,
-            (self.side, self.side),
-            classes + 1,
-            head=Head(maps.out_channels, boxes.num_anchors_per_location(), classes + 1),
-            score_thresh=self.score_threshold,
-            nms_thresh=self.nms_iou,
-            detections_per_img=self.detections,
-            topk_candidates=self.candidates,
-            positive_fraction=1 / (1 + self.negatives),
+            Head(maps.out_channels, each, classes + 1),
+            default_boxes(self.side, maps.sizes, self.scales, self.ratios, self.steps),
+            self.side,
+            negatives=self.negatives,
+            score_threshold=self.score_threshold,
+            nms_iou=self.nms_iou,
+            candidates=self.candidates,
+            detections=self.detections,
         )
-        return model
-
-
-class DefaultBoxes(DefaultBoxGenerator):  # type: ignore[misc]  # torchvision is not typed
-    """torchvision's default boxes, their centres kept inside the image, as in ssd.pytorch's PriorBox.
-
-    At 300 pixels and a step of 32 the last of 10 cells has its centre at 304: 114 of the 8732 boxes lie otherwise.
-    """
-
-    def _grid_default_boxes(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Centres and sides [boxes, 4] in sides of the image."""
-        found: Tensor = super()._grid_default_boxes(*args, **kwargs)
-        return found.clamp(0, 1)
 
 
 class Head(SSDHead):  # type: ignore[misc]  # torchvision is not typed

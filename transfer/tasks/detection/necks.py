@@ -6,16 +6,16 @@ Letters: N images, C channels, H and W of the input, R regions, s cells on a reg
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from core.resnet import Trunk
+from transfer.tasks.detection.anchors import Anchors
 from transfer.tasks.detection.pooling import RegionAlign
 
 RATIOS = (0.5, 1.0, 2.0)  # of anchors, height to width
@@ -25,7 +25,7 @@ class Parts(NamedTuple):
     """What a neck hands to Faster R-CNN."""
 
     maps: nn.Module  # images [N, 3, H, W] to an OrderedDict of maps, with `out_channels`
-    anchors: Any
+    anchors: Anchors
     pool: nn.Module
     head: nn.Module  # regions [R, C, s, s] to [R, width]
     width: int
@@ -90,7 +90,7 @@ class FPN(Neck):
             strides.append(2 * strides[-1])
         sizes = tuple((round(self.anchor_scale * stride),) for stride in strides)
         head = TwoMLPHead(self.channels * self.roi_size**2, self.head_width)
-        return Parts(Pyramid(body, self), AnchorGenerator(sizes, (RATIOS,) * len(sizes)), pool, head, self.head_width)
+        return Parts(Pyramid(body, self), Anchors(sizes, (RATIOS,) * len(sizes)), pool, head, self.head_width)
 
     def stages(self) -> int:
         """Up to the coarsest level."""
@@ -127,7 +127,7 @@ class C4(Neck):
             aligned=self.aligned,
             memory_format=torch.channels_last,
         )
-        return Parts(Layer3(body), AnchorGenerator((self.anchors,), (RATIOS,)), pool, head, body.channels[3])
+        return Parts(Layer3(body), Anchors((self.anchors,), (RATIOS,)), pool, head, body.channels[3])
 
     def stages(self) -> int:
         """All four."""
