@@ -87,7 +87,7 @@ SPLIT: train2017 and val2017, or others, as the config says
         folder = root / self.folder / self._name(split)
         there = set(file_names(folder))
         for image in found.images:
-            if image.file_name not in there:
+            if image.file_name not in there and not (folder / image.file_name).is_file():  # a name may have folders
                 raise DataError(f"{path}: image {image.id} has no file {folder / image.file_name}")
         scenes = found.scenes(folder)
         if self._drops(split):

@@ -183,6 +183,17 @@ def test_nothing_to_learn_and_files_that_are_not_there(tmp_path: Path) -> None:
         CocoDetection(test="other").classes(tmp_path)
 
 
+def test_file_names_may_have_folders(tmp_path: Path) -> None:
+    write(tmp_path, lambda c: [one.update(file_name=f"a/{one['file_name']}") for one in c["images"]])
+    with pytest.raises(DataError, match=r"image 9 has no file .*val2017/a/000000000009\.jpg"):
+        CocoDetection().records(tmp_path, "test")
+    folder = tmp_path / "coco" / "val2017"
+    (folder / "a").mkdir()
+    for path in folder.glob("*.jpg"):
+        path.rename(folder / "a" / path.name)
+    assert all(record.path.parent == folder / "a" for record in CocoDetection().records(tmp_path, "test"))
+
+
 def test_a_published_file(real_data: Path) -> None:
     """100 of COCO's val2014, with 80 categories whose ids have gaps."""
     path = real_data / "metrics" / "coco_bbox" / "sampled_gts_bbox_area.json"

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from core.data.coco_detection import CocoDetection
 from core.data.voc import VOC, VOC_CLASSES
 from eval.errors import EvalError
 from tests.data.layouts import image, voc
+from transfer.tasks.detection.data import Fit, Scenes, Size, Square
+from transfer.tasks.detection.results import coco_results
 from transfer.tasks.detection.scoring import CocoScoring, VocScoring
 
 MINI = VOC(train=(("2007", "trainval"),))
@@ -62,6 +65,21 @@ def test_the_semantics_named_is_the_one_that_counts(tmp_path: Path) -> None:
     assert sorted(outcome.more["without_ground_truth"]) == sorted(set(VOC_CLASSES) - {"dog"})
     with pytest.raises(ValueError, match=r"'devkit' is not known\. There are: detectron2, "):
         VocScoring(semantics="devkit")
+
+
+@pytest.mark.parametrize("size", [Square(300), Fit(600, 1000)], ids=["SSD", "Faster R-CNN"])
+def test_boxes_come_back_as_they_are_in_the_file(tmp_path: Path, size: Size) -> None:
+    """From XML, counted from 1, through the network's pixels to results: what a perfect detector would score."""
+    corners = [(1, 1, 48, 32), (7, 5, 31, 30), (48, 32, 48, 32), (1, 20, 9, 20), (20, 3, 21, 4)]
+    voc(tmp_path, {"test": ["000001"]}, objects=[("dog", one) for one in corners])
+    example = Scenes(MINI.records(tmp_path, "test"), size).sample(0)
+    seen = (example.image.shape[2], example.image.shape[1])
+    scores = torch.linspace(0.9, 0.5, len(corners))
+    saved = coco_results(example.boxes, scores, example.labels, seen, example.id, example.size)
+    assert [one["bbox"] for one in saved] == [[x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1] for x0, y0, x1, y1 in corners]
+    for semantics in ("detectron2", "voc-devkit", "chainercv", "py-faster-rcnn"):
+        assert VocScoring(semantics=semantics)(saved, MINI, tmp_path).metrics["ap"].value == pytest.approx(100)
+    assert CocoScoring()(saved, MINI, tmp_path).metrics["ap"].value == pytest.approx(100)
 
 
 def test_no_detections_are_zero_with_a_warning(tmp_path: Path) -> None:

@@ -77,6 +77,15 @@ def test_equal_bytes_under_the_same_id_name_or_boxes_are_a_leak(
         check_splits(CocoDetection(), tmp_path)
 
 
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    base = apart(tmp_path, ["000001"], ["000002"])  # their one box is the same, so their bytes are compared
+    broken = base / "JPEGImages" / "000002.jpg"
+    broken.unlink()
+    broken.symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match=f"^{broken}: the image file cannot be read"):
+        check_splits(MINI, tmp_path)
+
+
 def test_a_missing_split_is_said(tmp_path: Path) -> None:
     voc(tmp_path, {"trainval": ["000001"]})
     with pytest.raises(DataError, match=r"split 'test': file .*test\.txt does not exist"):

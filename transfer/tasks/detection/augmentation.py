@@ -17,8 +17,9 @@ class SSDAugmentation(Augmentation):
     """SSD's augmentation (Liu et al., arXiv 1512.02325, sec. 2.2 and 3.6), ending in a square.
 
     The image is zoomed out and cropped, flipped, resized; its colours are distorted. Objects whose centre is cropped
-    away are dropped, so an image may end with none. ssd.pytorch lists the same overlaps for its crops, but its test for
-    them never refuses one (it compares with an infinite upper limit); the paper's rule is used here.
+    away are dropped. The default overlaps are those that ssd.pytorch lists; the paper has .5 as well. ssd.pytorch's own
+    test for them never refuses a crop (it compares with an infinite upper limit), so that what it does in effect is
+    overlaps=(0, 0, 0, 0, 0, 1); here they are asked for, as in the paper.
 
     What is drawn is distributed as by torchvision's v2 transforms RandomPhotometricDistort, RandomZoomOut,
     RandomIoUCrop, RandomHorizontalFlip, Resize, SanitizeBoundingBoxes, in this order. What is done differs in this, for

@@ -15,7 +15,7 @@ def check_splits(data: SceneSet, root: Path) -> None:
     file name or annotation; an image that was stored anew, under another name and with other boxes, is not found.
 
     Raises:
-        DataError: names some of the images.
+        DataError: names some of the images, or what is not there or malformed.
     """
     train, test = data.records(root, "train"), data.records(root, "test")
     shared = sorted({one.id: two for one, two in _suspects(train, test) if _same(one.path, two.path)}.items())
@@ -46,4 +46,7 @@ def _keys(record: SceneRecord) -> Iterable[Hashable]:
 
 
 def _same(one: Path, two: Path) -> bool:
-    return one == two or filecmp.cmp(one, two, shallow=False)
+    try:
+        return one == two or filecmp.cmp(one, two, shallow=False)
+    except OSError as error:
+        raise DataError(f"{error.filename}: the image file cannot be read ({error.strerror})") from error
