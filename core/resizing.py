@@ -20,6 +20,7 @@ def resize(pixels: Pixels, height: int, width: int, interpolation: str = "biline
     """
     if pixels.shape[:2] == (height, width):
         return pixels
+    pixels = np.require(pixels, requirements="W")  # torch warns of memory that may not be written to
     source = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, H, W], a view in channels-last order
     result = np.empty((height, width, 3), np.uint8)
     view = torch.from_numpy(result).permute(2, 0, 1)[None]

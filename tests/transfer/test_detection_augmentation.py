@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from core.data.images import open_picture
 from core.data.pictures import Decoded
+from core.resizing import resize
 from tests.transfer.detection_cases import scenes
 from transfer.tasks.detection.augmentation import SSDAugmentation
 from transfer.tasks.detection.colours import Distortion
@@ -233,3 +234,16 @@ def test_pixels_that_may_not_be_written_to_are_copied() -> None:
         pixels, _, _ = show(picture, np.array(BOXES), drawn, (HEIGHT, WIDTH), FILL)
         assert torch.from_numpy(pixels).shape == (HEIGHT, WIDTH, 3)
         assert np.array_equal(pixels, picture.pixels) == (colours is None)
+
+
+@pytest.mark.filterwarnings("error")
+def test_pixels_that_may_not_be_written_to_are_resized_without_a_warning() -> None:
+    picture = smooth()
+    writable = resize(picture.pixels, 30, 40)
+    picture.pixels.setflags(write=False)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # else torch warns once in a process
+    try:
+        assert np.array_equal(resize(picture.pixels, 30, 40), writable)
+    finally:
+        torch.set_warn_always(always)
