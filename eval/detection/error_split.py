@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.detection.matching import Matches
+from eval.detection.matching import Matches, iou_of_pairs
 
 BACKGROUND = 0.1
 """TIDE's threshold below which a detection is of nothing."""
@@ -210,18 +210,9 @@ def _overlaps(matches: Matches, which: NDArray[np.int64]) -> tuple[_Best, _Best]
         more = np.flatnonzero(at < last)
         which, at, last = which[more], at[more], last[more]
         objects = wanted[at]
-        iou = _iou(matches.boxes[which], truth.boxes[objects])
+        iou = iou_of_pairs(matches.boxes[which].T, truth.boxes[objects].T)
         same = matches.labels[which] == truth.labels[objects]
         own.take(which[same], iou[same], objects[same])
         other.take(which[~same], iou[~same], objects[~same])
         at = at + 1
     return own, other
-
-
-def _iou(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of half-open boxes pair by pair, [P, 4] x [P, 4] -> [P]; both without area: 0."""
-    sides = np.maximum(np.minimum(one[:, 2:], two[:, 2:]) - np.maximum(one[:, :2], two[:, :2]), 0.0)
-    inside = sides[:, 0] * sides[:, 1]
-    areas = [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (one, two)]
-    union = areas[0] + areas[1] - inside
-    return np.asarray(np.divide(inside, union, out=np.zeros_like(inside), where=union > 0))

@@ -165,7 +165,7 @@ def _best_objects(
     one = 1.0 if semantics.plus_one else 0.0
     at, last = begin[some], end[some]
     while some.size:  # all first objects, then all second ones, ...: few groups have many
-        overlap = _iou(found, objects[:, at], one)
+        overlap = iou_of_pairs(found, objects[:, at], one)
         better = overlap > iou[some]
         iou[some[better]], best[some[better]] = overlap[better], at[better]
         more = np.flatnonzero(at + 1 < last)
@@ -173,8 +173,8 @@ def _best_objects(
     return best, iou
 
 
-def _iou(one: np.ndarray, two: np.ndarray, plus: float) -> np.ndarray:
-    """IoU of boxes pair by pair, [4, P] x [4, P] -> [P]; both without area: 0."""
+def iou_of_pairs(one: np.ndarray, two: np.ndarray, plus: float = 0.0) -> np.ndarray:
+    """IoU of boxes pair by pair, [4, P] x [4, P] -> [P]; both without area: 0. plus: added to widths and heights."""
     width = np.minimum(one[2], two[2]) - np.maximum(one[0], two[0]) + plus
     height = np.minimum(one[3], two[3]) - np.maximum(one[1], two[1]) + plus
     inside = np.maximum(width, 0.0) * np.maximum(height, 0.0)
