@@ -147,8 +147,8 @@ class Recipe:
     """Whether what is counted in steps (the length, the schedule's marks, the warm-up) is for `lr_batch` images a step
     as well: at another batch size it is in inverse proportion, so that as many images are seen. Half the batch is half
     the learning rate and twice the steps, the rule of MoCo's authors for fewer GPUs (facebookresearch/moco, issue 11)
-    and of detectron2's `DefaultTrainer.auto_scale_workers`, whose rounding is followed. Needs `lr_batch`. What is
-    counted in epochs holds as many images anyway."""
+    and of detectron2's `DefaultTrainer.auto_scale_workers`, whose rounding is followed. Needs `lr_batch`. `steps` from
+    the command line are counted so too. What is counted in epochs holds as many images anyway."""
     ema_decay: float | None = None
     """Decay of an exponential moving average of weights and buffers, one update a step; the average is what is
     validated and saved. It starts from the weights after the first step, as torch's AveragedModel does. None: none."""
@@ -261,7 +261,8 @@ class Recipe:
             return f"{rate} for a batch of {batch}, as it is; {length}{warm}"
         rate += f", which is {self.optimizer.lr:g} for a batch of {for_batch} scaled to {batch}"
         if self.scale_steps:
-            length += f", all numbers of steps times {for_batch}/{batch} (as many images)"
+            own = "" if self.steps is None else f"{self.steps:,}, as all that it counts in steps,"
+            length += f" (the recipe's {own or 'numbers of steps'} times {for_batch}/{batch}: as many images)"
         elif self.steps is not None:
             length += ", not scaled (fewer images)" if batch < for_batch else ", not scaled (more images)"
         return f"{rate}; {length}{warm}"

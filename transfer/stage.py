@@ -114,17 +114,14 @@ def _train(
     if samples is None or recipe is None:
         return report, None
     parameters = task.parameters(model)
-    _log.info(
-        "%s: %s images, %s steps of %d at lr %g, %s trained parameters",
-        *(type(task).__name__, f"{len(samples):,}", f"{recipe.total_steps(len(samples)):,}", recipe.batch_size),
-        *(recipe.base_lr, f"{sum(p.numel() for group in parameters for p in group['params']):,}"),
-    )
+    trained = sum(p.numel() for group in parameters for p in group["params"])
+    _log.info("%s: %s images, %s trained parameters", type(task).__name__, f"{len(samples):,}", f"{trained:,}")
     fitted = loop.fit(
         job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters
     )
     _log.info("training: %s", fitted.speed)
     _calibrate(config, job, model, samples, recipe)
-    return report, fitted.speed
+    return {**report, "rate": recipe.rule(len(samples))}, fitted.speed  # the loop has told it
 
 
 @torch.no_grad()

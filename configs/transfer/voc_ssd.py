@@ -9,7 +9,8 @@ image acts on a copy), objects marked difficult left out of training.
 Not stated in the paper: the mode of BatchNorm (trained here, at 32 images a batch) and which of ResNet's further
 stages are read (layer3, layer4 and three extra blocks here, which give the original's 8732 boxes).
 Different here: images are normalised by the backbone's mean and deviation (there minus 104, 117, 123); crops have the
-overlaps of SSD's paper, which that code lists and its test never asks for (`SSDAugmentation`).
+overlaps of SSD's paper, which that code lists and its test never asks for (`SSDAugmentation`); detections are cut at
+the image's edge.
 Arithmetic: 5,011 + 11,540 = 16,551 images; 120,000 x 32 = 3.84 M images = 232 epochs. 4,000 detections = 20 x 200.
 Command: `python -m transfer configs/transfer/voc_ssd.py --backbone RUN --data-root FOLDER`
 Expected mAP (11-point, IoU > .5): baseline 76.7, Mixup 76.6, Cutout 76.8, CutMix 77.6, by that code's evaluator (boxes

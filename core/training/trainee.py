@@ -67,8 +67,8 @@ class Trainee:
         self._tell_rate()
 
     def _tell_rate(self) -> None:
-        """Where `lr_batch` and `scale_steps` change what the config says, what is in force is told."""
-        if self.recipe.lr_batch not in (None, self.recipe.batch_size) and self.fabric.global_rank == 0:
+        """Rate, batch and length in force, in every stage: `lr_batch` may have changed the config's."""
+        if self.fabric.global_rank == 0:
             _log.info("%s: %s", self.run.folder, self.recipe.rule(self.samples))
 
     @property

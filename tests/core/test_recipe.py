@@ -90,8 +90,13 @@ def test_of_a_length_in_epochs_only_the_warm_up_is_in_steps() -> None:
         ({}, "learning rate 0.02 for a batch of 16, as it is; 24,000 steps of 16 images, the first 100 a warm-up"),
         (
             {"batch_size": 8},
-            "learning rate 0.01, which is 0.02 for a batch of 16 scaled to 8; 48,000 steps of 8 images, all numbers of "
-            "steps times 16/8 (as many images), the first 200 a warm-up",
+            "learning rate 0.01, which is 0.02 for a batch of 16 scaled to 8; 48,000 steps of 8 images (the recipe's "
+            "24,000, as all that it counts in steps, times 16/8: as many images), the first 200 a warm-up",
+        ),
+        (
+            {"batch_size": 8, "steps": None, "epochs": 1},
+            "learning rate 0.01, which is 0.02 for a batch of 16 scaled to 8; 2,068 steps of 8 images (the recipe's "
+            "numbers of steps times 16/8: as many images), the first 200 a warm-up",
         ),
         (
             {"batch_size": 8, "scale_steps": False, "warmup_steps": 0},

@@ -208,9 +208,12 @@ def test_two_images_are_learned_by_heart(task: Detection, tmp_path: Path) -> Non
     records = scenes(tmp_path)[:2]
     samples = Scenes(records, task.input_size())
     batch = collate([samples.sample(0), samples.sample(1)])
-    optimizer = torch.optim.AdamW(task.parameters(model)[0]["params"], lr=2e-3)
-    losses = [_step(task, model, batch, optimizer) for _ in range(50)]
-    assert losses[-1] < losses[0] / 2
+    optimizer = torch.optim.AdamW(task.parameters(model)[0]["params"])
+    losses = []
+    for step in range(60):
+        optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / 60)  # the norms' statistics come to fit the weights
+        losses.append(_step(task, model, batch, optimizer))
+    assert sum(losses[-5:]) / 5 < losses[0] / 2  # of five draws of regions
     with torch.no_grad():
         saved = task.save(task.predict(model.eval(), batch))
     scores = voc_ap(Detections.from_coco(saved), records, [str(i) for i in range(20)])

@@ -60,7 +60,7 @@ def test_a_right_detector_is_described(kind: str, tmp_path: Path) -> None:
     assert f"{used} used as loaded" in said["backbone"]
     assert said["backbone"].startswith(net.report)
     assert said["pixels"] == "RGB in 0..1, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
-    assert said["rate"] == RECIPE.rule(64)
+    assert said["batch"] == "8 images a step: 1 processes x 1 micro-batches x 8"
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert said["trained"].startswith(f"{trained:,} parameters")
     frozen = {"ssd": "no part", "fpn": "stem", "c4": "stem, layer1"}[kind]
@@ -90,8 +90,8 @@ def test_the_mode_of_norms_is_told(tmp_path: Path) -> None:
     assert "no effect with one process" in _said(TASKS["ssd"], tmp_path, _pretrained(), recipe)["norms"]
 
 
-def test_without_training_there_is_no_rate(tmp_path: Path) -> None:
-    assert _said(SSD96, tmp_path, _pretrained(), None)["rate"] == "no training"
+def test_without_training_there_is_no_batch(tmp_path: Path) -> None:
+    assert _said(SSD96, tmp_path, _pretrained(), None)["batch"] == "no training"
 
 
 @pytest.mark.parametrize(

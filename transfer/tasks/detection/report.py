@@ -1,8 +1,7 @@
 """What a detector is about to be trained with, in words and numbers, and the last check that it is what was asked for.
 
 Each line stands for a way in which detection results were silently wrong (facts and sources: docs/detection.md):
-weights that did not load, pixels in another range or order, norms in another mode, a frozen part that learns, a rate
-for another batch.
+weights that did not load, pixels in another range or order, norms in another mode, a frozen part that learns.
 """
 
 from typing import Any, Protocol, TypeVar
@@ -37,9 +36,7 @@ class Asked(Protocol):
         """Image sizes in training and test, in words."""
 
 
-def report(
-    task: Asked, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int
-) -> dict[str, Any]:
+def report(task: Asked, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int) -> dict[str, Any]:
     """Facts of a detector before its first step, each as short JSON values.
 
     Args:
@@ -66,7 +63,6 @@ def report(
         "norms": _mode(task, norms, frozen, model, recipe, ranks),
         "frozen": f"{', '.join(PARTS[: task.freeze_at]) or 'no part'}; {_count(fixed)} in all",
         "trained": _count(learned),
-        "rate": "no training" if recipe is None else recipe.rule(samples),
         "batch": "no training" if recipe is None else _batch(recipe, ranks),
         "images": task.sizes(),
         **({} if facts is None else {"engine": facts}),

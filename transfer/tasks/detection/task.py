@@ -141,8 +141,8 @@ class Detection(Task):
     def report(
         self, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int
     ) -> dict[str, Any]:
-        """Weights, pixels, norms, frozen parts, rate, batch and sizes in force; see `report.report`."""
-        return report(self, model, backbone, recipe, ranks, samples)
+        """Weights, pixels, norms, frozen parts, batch and sizes in force; see `report.report`."""
+        return report(self, model, backbone, recipe, ranks)
 
     def calibration(self) -> int:
         """Batches for `calibrate`, where there are norms to calibrate."""
