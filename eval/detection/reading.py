@@ -69,7 +69,7 @@ def _entries(path: Path) -> list[_Entry]:
         if content.lstrip()[:1] == b"{":
             return msgspec.json.decode(content, type=_DataSet).annotations
         return msgspec.json.decode(content, type=list[_Entry])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # "... - at `$[3].bbox`": the fourth entry
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # "... at `$[3].bbox`": the fourth
         raise EvalError(
             f"{path}: {_not_finite(content) or error}; expected a JSON list of objects with image_id, category_id, "
             "bbox (x, y, width, height) and score"
@@ -82,6 +82,7 @@ def _not_finite(content: bytes) -> str:
         entries = json.loads(content)
     except (ValueError, RecursionError):
         return ""
+    entries = entries.get("annotations") if isinstance(entries, dict) else entries
     for at, entry in enumerate(entries if isinstance(entries, list) else []):
         text = json.dumps(entry)
         if "NaN" in text or "Infinity" in text:
