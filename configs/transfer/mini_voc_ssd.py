@@ -1,7 +1,6 @@
 """SSD on 300 real VOC images, tested on 200, 160 px: a column of the table `real_mini`.
 
-Source: ours; SSD's form and crops, a milder zoom, colours as they are; nothing here is the paper's
-recipe.
+Source: ours; SSD's form and crops, a milder zoom, colours as they are; nothing here is the paper's recipe.
 Command: `python -m transfer configs/transfer/mini_voc_ssd.py --backbone RUN --data-root FOLDER`
 Expected: docs/real_mini.md. 300 images show that the way works, not what a method is worth.
 """
