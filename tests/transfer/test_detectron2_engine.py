@@ -1,4 +1,4 @@
-"""The detectron2 engine, where detectron2 is: features, losses, frozen parts, predictions, resume, the exported files.
+"""The detectron2 engine, where detectron2 is: features, losses, frozen parts, predictions, the exported files.
 
 Not in CI, which has no detectron2: `PYTHONPATH=. python -m pytest tests/transfer/test_detectron2_engine.py` in a Python
 that has it.
@@ -6,15 +6,11 @@ that has it.
 # mypy: disable-error-code="import-not-found,import-untyped,no-untyped-call,unused-ignore"
 
 import logging
-import multiprocessing
 import pickle
-import signal
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -30,13 +26,10 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
 from core import backbone as backbones
-from core import checkpoint
 from core.backbone import Backbone, Spec
 from core.config import load
 from core.errors import UserError
 from core.resnet import trunk
-from tests.transfer.detection_runs import RECIPE, TASKS, train, write_sets
-from tests.transfer.test_detection_resume import at_call
 from transfer.tasks.detection.detectron2.export import export
 from transfer.tasks.detection.detectron2.heads import FloatPooler
 from transfer.tasks.detection.detectron2.model import Detector, build
@@ -328,41 +321,6 @@ def test_another_neck_is_refused() -> None:
     neck: Any = object.__new__(type("Plain", (Neck,), {"parts": None, "stages": None}))
     with pytest.raises(UserError, match="expected the neck C4 or FPN, got Plain"):
         build(FasterRCNN(neck=neck), network(), 20)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sets")
-    write_sets(folder)
-    return folder
-
-
-@pytest.mark.parametrize("name", ["fpn", "c4"])
-def test_a_killed_training_goes_on_to_the_same_bits(root: Path, tmp_path: Path, name: str) -> None:
-    chance: dict[str, Any] = {"regions_per_image": 8, "anchors_per_image": 16, "freeze_at": 1, "norms_frozen": False}
-    task = replace(TASKS[name], engine="detectron2", score_threshold=0.0, **chance)  # type: ignore[call-arg]
-    whole = train(root, tmp_path / "whole", task)
-    assert all(np.isfinite(whole.losses))
-    assert whole.predictions
-    assert whole.more["report"]["engine"]["engine"].startswith("detectron2 ")
-
-    def until_killed() -> None:
-        killed = replace(task)
-        object.__setattr__(killed, "loss", at_call(6, task.loss))
-        train(root, tmp_path / "cut", killed, checkpoint_every=0.0)
-
-    child = multiprocessing.get_context("fork").Process(target=until_killed)
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    state = checkpoint.load(tmp_path / "cut")
-    assert state is not None
-    assert 0 < state["step"] < RECIPE.total_steps(12)
-    rest = train(root, tmp_path / "cut", task)
-    assert rest.losses == whole.losses[-len(rest.losses) :]
-    assert len(rest.losses) < len(whole.losses)
-    assert rest.predictions == whole.predictions
-    assert all(torch.equal(rest.weights[key], tensor) for key, tensor in whole.weights.items())
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ def require() -> str:
     """detectron2's version, where it and its compiled part can be imported.
 
     Raises:
-        UserError: it is absent, or built for another torch; the message names its page "Installation".
+        UserError: it is absent, built for another torch, or too old for the Pillow that is here; the message names its
+            page "Installation".
     """
     try:
         version: str = importlib.import_module("detectron2").__version__
         importlib.import_module("detectron2._C")
         importlib.import_module("detectron2.modeling")
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:  # the second: its release 0.6 asks Pillow for names that are gone
         raise UserError(
             f"engine=detectron2 expects the package detectron2 in this Python, which has no working one ({error}). "
             f'Its documentation says under "Installation" how to build it: {INSTALL_PAGE} '
