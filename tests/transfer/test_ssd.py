@@ -2,10 +2,12 @@ import math
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.resnet import trunk
 from tests.transfer.detection_cases import backbone
@@ -190,6 +192,36 @@ def test_losses_are_the_papers(tmp_path: Path) -> None:
     location, confidence = _plain_losses(boxes.tolist(), offsets, logits, targets)
     assert found["bbox_regression"].item() == pytest.approx(location, rel=1e-5)
     assert found["classification"].item() == pytest.approx(confidence, rel=1e-5)
+
+
+class Asked(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the operations whose result's value or size the host must know: on a GPU each waits for the device."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.waits: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        masked = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if masked or name in ("_local_scalar_dense", "nonzero", "masked_select"):
+            self.waits.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_training_step_does_not_wait_for_the_device(tmp_path: Path) -> None:
+    model = SMALL.model(backbone(), tmp_path).train()
+    images = [torch.zeros(3, 96, 96, dtype=torch.uint8)] * 2
+    targets = [
+        {"boxes": torch.tensor([[10.0, 20.0, 40.0, 60.0]]), "labels": torch.tensor([3])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+    ]
+    with Asked() as asked:
+        torch.autograd.backward(sum(model(images, targets).values()))
+    assert asked.waits == []
+    with torch.no_grad(), asked:  # the test's suppression does: the list is not blind
+        model.eval()(images)
+    assert asked.waits
 
 
 def test_detections_are_each_classes_best_without_their_like(tmp_path: Path) -> None:

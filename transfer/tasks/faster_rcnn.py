@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import nn
-from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from core.backbone import Backbone
 from core.resnet import Trunk
 from transfer.tasks.detection.data import Fit, MultiScale, Scenes, flip
 from transfer.tasks.detection.necks import C4, FPN, Layer3, Neck, Parts, Pyramid
-from transfer.tasks.detection.rcnn import Predictor, ProposalHead, Proposals, Regions
+from transfer.tasks.detection.rcnn import Predictor, ProposalHead, Proposals, Regions, TwoStage
 from transfer.tasks.detection.task import Detection
 
 __all__ = ["C4", "FPN", "FasterRCNN", "Layer3", "Neck", "Pyramid"]
@@ -116,8 +115,7 @@ class FasterRCNN(Detection):
         """torchvision's two stages with the neck's parts."""
         parts = self.neck.parts(body)
         proposals, regions = self._proposals(parts), self._regions(parts, classes)
-        model: nn.Module = GeneralizedRCNN(parts.maps, proposals, regions, nn.Identity())
-        return model
+        return TwoStage(parts.maps, proposals, regions, nn.Identity())
 
     def _proposals(self, parts: Parts) -> Proposals:
         channels = parts.maps.out_channels

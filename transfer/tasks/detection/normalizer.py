@@ -37,7 +37,3 @@ class Normalizer(nn.Module):
             slot[:, rows:] = 0
             slot[:, :, columns:] = 0
         return ImageList(batch, sizes), targets
-
-    def postprocess(self, result: Any, image_shapes: Any, original_image_sizes: Any) -> Any:
-        """Boxes stay in the input's pixels; `coco_results` maps them to the file's."""
-        return result

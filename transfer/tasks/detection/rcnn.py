@@ -4,13 +4,34 @@ torchvision's classes fix the losses' beta at 1/9 and, under autocast, decode bo
 bfloat16 tells pixels of 512 to 1024 apart by 4. Here both layers answer in float32.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
+
+
+class TwoStage(GeneralizedRCNN):  # type: ignore[misc]  # torchvision is not typed
+    """torchvision's order of the parts, without its look at every box before them.
+
+    On a GPU that look waits for the device once an image, with nothing of the step under way. That boxes have a width
+    and a height is the samples' to see to.
+    """
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Images [3, H, W] uint8 to losses in training, else to "boxes", "scores" and "labels" (from 1) of each."""
+        batch, _ = self.transform(images)
+        maps = self.backbone(batch.tensors)
+        proposals, of_proposals = self.rpn(batch, maps, targets)
+        found: list[dict[str, Tensor]]
+        found, of_regions = self.roi_heads(maps, proposals, batch.image_sizes, targets)
+        return {**of_regions, **of_proposals} if self.training else found
 
 
 class ProposalHead(nn.Module):
