@@ -10,7 +10,8 @@ with sigma 3 for proposals (turning at 1/9) and 1 for boxes (at 1); 12,000 and 6
 marked difficult are learned from too (the filter is commented out there), and so is no least size of proposals kept.
 The paper itself gives no image size, anchors or BatchNorm mode.
 Different here: RoI align for crop-and-resize with max pooling; batches of one orientation, where that code takes
-neighbours in aspect ratio and crops images wider than 2:1; all objects of an image, where it takes 20.
+neighbours in aspect ratio and crops images wider than 2:1; all objects of an image, where it takes 20; anchors about a
+cell's first corner (there its middle, 7.5 pixels on) with sides of 128, 182 x 90, ... (there 128, 184 x 96, ...).
 Arithmetic: 16,551 images; 120,000 x 8 = 0.96 M images = 58 epochs.
 Command: `python -m transfer configs/transfer/voc_frcnn.py --backbone RUN --data-root FOLDER`
 Expected mAP (11-point, IoU > .5): baseline 75.6, Mixup 73.9, Cutout 75.0 (75.1 in the paper's table 1), CutMix 76.7,
