@@ -20,17 +20,14 @@ WEIGHTS, CONFIG = "backbone.pkl", "config.yaml"
 _log = logging.getLogger(__name__)
 
 
-def export(config: Transfer, source: str, out: Path, root: Path | None) -> tuple[str, ...]:
-    """Write `backbone.pkl` and `config.yaml`.
+def export(config: Transfer, source: str, out: Path, root: Path | None) -> None:
+    """Write `backbone.pkl` and `config.yaml`; the notes that the config begins with are logged.
 
     Args:
         config: a transfer with a FasterRCNN task.
         source: the backbone, as `--backbone` takes it.
         out: the folder; it is made.
         root: the data root, for recipes that count in epochs and data sets whose classes stand in a file; or None.
-
-    Returns:
-        The notes that the config begins with.
 
     Raises:
         UserError: detectron2's trainer cannot be told this network or recipe.
@@ -59,7 +56,6 @@ def export(config: Transfer, source: str, out: Path, root: Path | None) -> tuple
     atomic.write_text(out / CONFIG, written.text(f"{source} for detectron2's trainer"))
     for note in written.notes:
         _log.info("note: %s", note)
-    return written.notes
 
 
 def _shape(model: nn.Module, source: str) -> ResNetShape:
