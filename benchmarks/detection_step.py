@@ -31,7 +31,8 @@ from benchmarks.quick import machine
 from benchmarks.roofline import wait
 from core.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Spec, build
 from core.resnet import STAGES, Trunk, trunk
-from transfer.tasks.detection.necks import C4, FPN, RATIOS, Layer3
+from transfer.tasks.detection.anchors import RATIOS
+from transfer.tasks.detection.necks import C4, FPN, Layer3
 from transfer.tasks.detection.task import Detection
 from transfer.tasks.faster_rcnn import FasterRCNN
 from transfer.tasks.ssd import SSD, Maps
@@ -191,7 +192,7 @@ def c4_pair(args: argparse.Namespace) -> tuple[nn.Module, nn.Module, Sequence[in
     parts = neck.parts(body)
     peer = TorchvisionFasterRCNN(
         Layer3(body),
-        rpn_anchor_generator=parts.anchors,
+        rpn_anchor_generator=AnchorGenerator(parts.anchors.sizes, (RATIOS,)),
         box_roi_pool=MultiScaleRoIAlign(["0"], neck.roi_size, 2),
         box_head=parts.head,
         box_predictor=FastRCNNPredictor(parts.width, CLASSES + 1),

@@ -5,13 +5,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FasterRCNN as TorchvisionFasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import MultiScaleRoIAlign
 
 from core.resnet import trunk
 from tests.transfer.detection_cases import backbone, scenes
+from transfer.tasks.detection.anchors import RATIOS, Anchors
 from transfer.tasks.detection.data import Fit, Scenes, collate
 from transfer.tasks.detection.freezing import FrozenNorm, precise
 from transfer.tasks.detection.necks import C4, FPN, Layer3, Neck, Pyramid
@@ -55,7 +58,7 @@ def test_c4_proposes_on_layer3_and_looks_at_regions_with_layer4(tmp_path: Path) 
 
 
 def test_maps_have_exact_strides_of_the_padded_batch(tmp_path: Path) -> None:
-    """torchvision takes an anchor's stride as image // map, whole: only padding to 32 makes that right."""
+    """Padded to the coarsest level's stride, so that a map twice as fine has twice the rows."""
     task = FasterRCNN()
     transform = task.model(backbone(), tmp_path).transform
     batch, _ = transform([torch.zeros(3, 97, 131, dtype=torch.uint8)])  # type: ignore[operator]
@@ -79,6 +82,16 @@ def test_anchors_keep_their_bits_under_autocast(neck: Neck, tmp_path: Path) -> N
     assert seen[0].dtype == torch.float32
     assert torch.equal(*seen)
     assert not torch.equal(seen[0], seen[0].bfloat16().float())
+
+
+def test_anchors_lie_at_the_maps_strides_unrounded() -> None:
+    """150 // 10 would be 15, and 24 at a ratio of .5 is 33.94 x 16.97."""
+    images = ImageList(torch.zeros(1, 3, 150, 96), [(150, 96)])
+    (found,) = Anchors(((24, 48),), (16,))(images, [torch.zeros(1, 8, 10, 6)])
+    assert found.shape == (10 * 6 * 6, 4)
+    half = 24 / 2**0.5
+    torch.testing.assert_close(found[0], torch.tensor([-half, -half / 2, half, half / 2]))
+    torch.testing.assert_close(found[-1, :2] + found[-1, 2:], torch.tensor([2 * 80.0, 2 * 144.0]))
 
 
 @pytest.mark.parametrize("levels", [(1, 3), (), (0, 1), (4, 5)])
@@ -173,7 +186,7 @@ def test_a_step_is_torchvisions(neck: Neck, tmp_path: Path) -> None:
     names = [name for name in parts.pool.strides if name in strides]  # type: ignore[union-attr]
     peer = TorchvisionFasterRCNN(
         model.backbone,
-        rpn_anchor_generator=parts.anchors,
+        rpn_anchor_generator=AnchorGenerator(parts.anchors.sizes, (RATIOS,) * len(parts.anchors.sizes)),
         rpn_batch_size_per_image=32,
         box_roi_pool=MultiScaleRoIAlign(names, neck.roi_size, 2),  # type: ignore[attr-defined]
         box_head=model.roi_heads.box_head,  # type: ignore[union-attr]
@@ -182,6 +195,7 @@ def test_a_step_is_torchvisions(neck: Neck, tmp_path: Path) -> None:
         box_score_thresh=0.04,
     )
     peer.transform = model.transform
+    peer.rpn.anchor_generator = parts.anchors
     peer.transform.postprocess = lambda found, *sizes: found  # boxes stay in the input's pixels
     head, theirs = model.rpn.head, peer.rpn.head  # type: ignore[union-attr]
     theirs.conv[0][0].load_state_dict(head.conv.state_dict())  # type: ignore[union-attr]

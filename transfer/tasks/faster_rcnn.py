@@ -7,7 +7,7 @@ layer3, proposes and is pooled; layer4 is the head of every region.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -24,8 +24,6 @@ __all__ = ["C4", "FPN", "FasterRCNN", "Layer3", "Neck", "Pyramid"]
 @dataclass(frozen=True)
 class FasterRCNN(Detection):
     """Faster R-CNN; the defaults are FPN at the usual scale."""
-
-    divisor: ClassVar[int] = 32
 
     neck: Neck = field(default_factory=FPN)
     """FPN(...) or C4(...)."""
@@ -95,6 +93,10 @@ class FasterRCNN(Detection):
         test = f"short side {self.size.short}, long side at most {self.size.long}"
         shorts = ", ".join(map(str, self.train_shorts))
         return f"{test}; in training one of {shorts}" if shorts else test
+
+    def divisor(self) -> int:
+        """As the neck needs it."""
+        return self.neck.divisor()
 
     def stages(self) -> int:
         """Those that the neck reads."""

@@ -18,8 +18,6 @@ from core.resnet import Trunk
 from transfer.tasks.detection.anchors import Anchors
 from transfer.tasks.detection.pooling import RegionAlign
 
-RATIOS = (0.5, 1.0, 2.0)  # of anchors, height to width
-
 
 class Parts(NamedTuple):
     """What a neck hands to Faster R-CNN."""
@@ -41,6 +39,10 @@ class Neck(ABC):
     @abstractmethod
     def stages(self) -> int:
         """How many of layer1 to layer4 the detector uses, from the first."""
+
+    @abstractmethod
+    def divisor(self) -> int:
+        """A batch's height and width are padded to a multiple of this (pixels)."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,18 @@ class FPN(Neck):
             strides.append(2 * strides[-1])
         sizes = tuple((round(self.anchor_scale * stride),) for stride in strides)
         head = TwoMLPHead(self.channels * self.roi_size**2, self.head_width)
-        return Parts(Pyramid(body, self), Anchors(sizes, (RATIOS,) * len(sizes)), pool, head, self.head_width)
+        for layer in (head.fc6, head.fc7):  # as detectron2's; torch's default has a third of the variance
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            nn.init.zeros_(layer.bias)
+        return Parts(Pyramid(body, self), Anchors(sizes, strides), pool, head, self.head_width)
 
     def stages(self) -> int:
         """Up to the coarsest level."""
         return self.levels[-1]
+
+    def divisor(self) -> int:
+        """The coarsest level's stride, so that a map twice as fine has twice its rows: both are added."""
+        return int(2 ** (self.levels[-1] + 1))
 
 
 @dataclass(frozen=True)
@@ -127,11 +136,15 @@ class C4(Neck):
             aligned=self.aligned,
             memory_format=torch.channels_last,
         )
-        return Parts(Layer3(body), Anchors((self.anchors,), (RATIOS,)), pool, head, body.channels[3])
+        return Parts(Layer3(body), Anchors((self.anchors,), (16,)), pool, head, body.channels[3])
 
     def stages(self) -> int:
         """All four."""
         return 4
+
+    def divisor(self) -> int:
+        """None, as in detectron2: norms that are trained would count the padding."""
+        return 1
 
 
 def _check_sampling(name: str, ratio: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +37,6 @@ from transfer.tasks.detection.weights import compare, loaded
 @dataclass(frozen=True)
 class Detection(Task):
     """Fields and code of every detection task."""
-
-    divisor: ClassVar[int] = 1
-    """Batches are padded to a multiple of this (pixels)."""
 
     data: SceneSet = field(default_factory=VOC)
     """Data set; its splits "train" and "test" are used."""
@@ -90,6 +87,10 @@ class Detection(Task):
     def sizes(self) -> str:
         """Image sizes in training and test, in words."""
 
+    def divisor(self) -> int:
+        """A batch's height and width are padded to a multiple of this (pixels)."""
+        return 1
+
     def stages(self) -> int:
         """How many of layer1 to layer4 the detector reads, from the first."""
         return 4
@@ -127,7 +128,7 @@ class Detection(Task):
         body = trunk(backbone.model)
         freeze(body, self.freeze_at, norms=self.norms_frozen)
         detector = self.detector(body, backbone, classes)
-        detector.transform = Normalizer(backbone.spec.mean, backbone.spec.std, self.divisor)
+        detector.transform = Normalizer(backbone.spec.mean, backbone.spec.std, self.divisor())
         return detector.to(memory_format=torch.channels_last)
 
     def parameters(self, model: nn.Module) -> list[dict[str, Any]]:

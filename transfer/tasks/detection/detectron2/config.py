@@ -15,8 +15,9 @@ from core.data.voc import VOC
 from core.errors import UserError
 from core.recipe import SGD, Constant, Cosine, Recipe, Steps
 from transfer.stage import Transfer
+from transfer.tasks.detection.anchors import RATIOS
 from transfer.tasks.detection.detectron2.shape import ResNetShape
-from transfer.tasks.detection.necks import C4, FPN, RATIOS
+from transfer.tasks.detection.necks import C4, FPN
 from transfer.tasks.faster_rcnn import FasterRCNN
 
 Settings = dict[str, Any]

@@ -19,7 +19,8 @@ from detectron2.modeling.proposal_generator.rpn import StandardRPNHead
 from detectron2.modeling.roi_heads import FastRCNNConvFCHead, FastRCNNOutputLayers, Res5ROIHeads, StandardROIHeads
 from torch import Tensor, nn
 
-from transfer.tasks.detection.necks import C4, FPN, RATIOS
+from transfer.tasks.detection.anchors import RATIOS
+from transfer.tasks.detection.necks import C4, FPN
 
 if TYPE_CHECKING:
     from transfer.tasks.faster_rcnn import FasterRCNN
