@@ -311,7 +311,7 @@ def test_a_training_that_diverged_stops_with_a_remedy() -> None:
 
 
 def test_another_neck_is_refused() -> None:
-    neck: Any = object.__new__(type("Plain", (Neck,), {"parts": None, "stages": None}))
+    neck: Any = object.__new__(type("Plain", (Neck,), {"parts": None, "stages": None, "divisor": None}))
     with pytest.raises(UserError, match="expected the neck C4 or FPN, got Plain"):
         build(FasterRCNN(neck=neck), network(), 20)
 
