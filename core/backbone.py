@@ -9,11 +9,12 @@ import importlib
 import json
 import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
@@ -26,6 +27,7 @@ from core.resnet import layer4_to_stride1
 
 _log = logging.getLogger(__name__)
 _KEY = "backbone"
+_REMEDY = "CONTRIBUTING.md says how such a file is made"
 _LENGTH = 8  # bytes of a safetensors file that hold its header's length, and what the header is a multiple of
 _ROOMS = ("core", "pretrain", "transfer")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -61,6 +63,13 @@ class Backbone:
     model: nn.Module
     report: str
     """"n of m tensors loaded"."""
+    given: str = ""
+    """What `load` was given: a path, or a library's name."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: what the user gave, else where its weights come from."""
+        return self.given or self.spec.source or self.spec.architecture
 
 
 def build(spec: Spec) -> nn.Module:
@@ -101,28 +110,33 @@ def _in_order(data: bytes) -> bytes:
     return b"".join((len(header).to_bytes(_LENGTH, "little"), header, memoryview(data)[start:]))
 
 
-def load(source: str | Path, *, layer4_stride1: bool = False) -> Backbone:
+def load(
+    source: str | Path, *, layer4_stride1: bool = False, check: Callable[[nn.Module], object] | None = None
+) -> Backbone:
     """A network with its weights, and a report of how many tensors were loaded.
 
     Args:
         source: a run folder, a .safetensors file, "timm:NAME" or "torchvision:NAME".
         layer4_stride1: let layer4 keep layer3's resolution.
+        check: raises UserError where a network is of no use to the caller. It sees a library's network before the
+            weights are fetched, since that may take minutes; a file's is the caller's to check.
 
     Raises:
-        UserError: no such file, a pickle, a half-written file, no header, another architecture, or tensors missing.
+        UserError: no such file, a pickle, a half-written file, no header, another architecture, tensors missing, or
+            what `check` raises.
     """
     path = Path(source)
     if path.is_dir():
         path = path / provenance.BACKBONE
     if not path.exists() and str(source).partition(":")[0] in ("timm", "torchvision"):
-        spec, tensors = _from_library(str(source))
+        spec, tensors = _from_library(str(source), check)
     else:
         spec, tensors = _read(path)
     spec = dataclasses.replace(spec, layer4_stride1=spec.layer4_stride1 or layer4_stride1)
     model = build(spec)
     report = _fill(model, tensors, str(source))
     _log.info("%s: %s", source, report)
-    return Backbone(spec, model, report)
+    return Backbone(spec, model, report, str(source))
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -> str:
@@ -151,7 +165,9 @@ def _read(path: Path) -> tuple[Spec, dict[str, Tensor]]:
     with path.open("rb") as file:
         pickle = file.read(1) == b"\x80" or zipfile.is_zipfile(path)
     if pickle:
-        raise UserError(f"{path}: a pickle (a torch.save file) runs code when it is opened; expected safetensors")
+        raise UserError(
+            f"{path}: a pickle (a torch.save file) runs code when it is opened; expected safetensors. {_REMEDY}"
+        )
     try:
         with safe_open(path, framework="pt") as opened:
             header = (opened.metadata() or {}).get(_KEY)
@@ -161,7 +177,9 @@ def _read(path: Path) -> tuple[Spec, dict[str, Tensor]]:
             f"{path}: expected a whole safetensors file ({error}); {path.stat().st_size} bytes are there"
         ) from error
     if header is None:
-        raise UserError(f"{path}: expected a header '{_KEY}' that names the architecture; core.backbone.save writes it")
+        raise UserError(
+            f"{path}: expected a header '{_KEY}' that names the architecture; core.backbone.save writes it. {_REMEDY}"
+        )
     try:
         values = json.loads(header)
         spec = Spec(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
@@ -185,9 +203,12 @@ def _constructor(library: str, name: str) -> Any:
     return getattr(importlib.import_module(library), name)
 
 
-def _from_library(source: str) -> tuple[Spec, dict[str, Tensor]]:
+def _from_library(source: str, check: Callable[[nn.Module], object] | None) -> tuple[Spec, dict[str, Tensor]]:
     library, _, name = source.partition(":")
     try:
+        if check is not None:
+            with torch.random.fork_rng(devices=[]):  # what is drawn later is the same with a check and without
+                check(_constructor(library, name)())
         if library == "timm":
             import timm
 
@@ -200,6 +221,8 @@ def _from_library(source: str) -> tuple[Spec, dict[str, Tensor]]:
 
             model = torchvision.models.get_model(name, weights="DEFAULT")
             size, mean, std, bare = 224, IMAGENET_MEAN, IMAGENET_STD, name
+    except UserError:  # of the check
+        raise
     except Exception as error:  # libraries raise anything from a failed download to an unknown name
         raise UserError(f"{source}: the library could not give its weights: {type(error).__name__}: {error}") from error
     head = model.get_classifier() if hasattr(model, "get_classifier") else getattr(model, "fc", None)

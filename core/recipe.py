@@ -253,7 +253,8 @@ class Recipe:
     def rule(self, samples: int) -> str:
         """The learning rate, batch and length in force, with the rule that made them of what the recipe says."""
         batch, for_batch = self.batch_size, self.lr_batch
-        rate, length = f"learning rate {self.base_lr:g}", f"{self.total_steps(samples):,} steps of {batch} images"
+        steps, images = _many(self.total_steps(samples), "step"), _many(batch, "image")
+        rate, length = f"learning rate {self.base_lr:g}", f"{steps} of {images}"
         warm = f", the first {self.warmup:,} a warm-up" if self.warmup else ""
         if for_batch is None:
             return f"{rate} as it is, {length}{warm}"
@@ -266,3 +267,7 @@ class Recipe:
         elif self.steps is not None:
             length += ", not scaled (fewer images)" if batch < for_batch else ", not scaled (more images)"
         return f"{rate}; {length}{warm}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

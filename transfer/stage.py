@@ -60,7 +60,7 @@ def execute(config: Transfer, job: Job) -> Outcome:
         raise UserError("transfer needs --backbone: a run folder, a .safetensors file, timm:NAME or torchvision:NAME")
     task, fabric = config.task, job.fabric
     processes.agree(fabric, lambda: task.check(job.root))
-    start = backbone.load(job.backbone)
+    start = backbone.load(job.backbone, check=task.check_network)
     outcome = task.inapplicable(start, job.root)
     if outcome is not None:
         return outcome
@@ -107,6 +107,8 @@ def _train(
     """Train in place, if there is something to train; what the task says of it, and how fast it went."""
     task, recipe, ranks = config.task, config.recipe, job.fabric.world_size
     samples = task.train_data(job.root) if recipe is not None else None
+    if samples is not None and recipe is not None:
+        recipe.check(len(samples), ranks)  # the loop does, but after the report of a training that cannot be
     report = task.report(model, start, recipe, ranks, 0 if samples is None else len(samples))
     if job.fabric.is_global_zero:
         for name, value in report.items():
@@ -114,8 +116,9 @@ def _train(
     if samples is None or recipe is None:
         return report, None
     parameters = task.parameters(model)
-    trained = sum(p.numel() for group in parameters for p in group["params"])
-    _log.info("%s: %s images, %s trained parameters", type(task).__name__, f"{len(samples):,}", f"{trained:,}")
+    _log.info("%s: %s images to train on", type(task).__name__, f"{len(samples):,}")
+    if not report:  # else the task has told what is trained
+        _log.info("trained: %s parameters", f"{sum(p.numel() for group in parameters for p in group['params']):,}")
     fitted = loop.fit(
         job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters
     )

@@ -54,6 +54,15 @@ class Task(ABC):
             UserError: a split is missing, two splits share images, the classes are not those expected.
         """
 
+    def check_network(self, network: nn.Module) -> None:  # noqa: B027 - a default on purpose
+        """Refuse a network of a kind that `model` cannot use. Default: nothing is refused.
+
+        Called with a library's network, of fresh weights, before its own are fetched; a backbone file meets `model`.
+
+        Raises:
+            UserError: it is of another kind.
+        """
+
     def inapplicable(self, backbone: Backbone, root: Path) -> Outcome | None:
         """Metrics without values and the reason ("no head"), where this backbone cannot have this cell."""
         return None

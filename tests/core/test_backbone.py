@@ -1,5 +1,6 @@
 """Backbone files name their architecture, load whole or not at all, and ResNets of all kinds are understood."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from core import backbone
 from core.errors import UserError
@@ -31,6 +33,7 @@ def test_a_backbone_comes_back_with_its_header_and_a_report(saved: Path) -> None
     loaded = backbone.load(saved.parent)
     tensors = len(loaded.model.state_dict())
     assert loaded.spec == TINY_SPEC
+    assert loaded.name == str(saved.parent)
     assert loaded.report == f"{tensors} of {tensors} tensors loaded"
     torch.manual_seed(1)
     x, original = torch.randn(2, 3, 32, 32), backbone.load(saved).model
@@ -73,14 +76,39 @@ def test_half_a_file_is_refused(saved: Path) -> None:
 def test_a_pickle_is_refused_unopened(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     torch.save({"fc.weight": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match="a pickle"):
+    with pytest.raises(UserError, match=r"a pickle .* CONTRIBUTING\.md"):
         backbone.load(path)
 
 
 def test_tensors_without_a_header_are_refused(tmp_path: Path) -> None:
     save_file({"fc.weight": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(UserError, match="expected a header"):
+    with pytest.raises(UserError, match=r"expected a header .* CONTRIBUTING\.md"):
         backbone.load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("source", ["timm:vit_tiny_patch16_224", "torchvision:squeezenet1_1"])
+def test_a_kind_of_network_is_refused_before_its_weights_are_fetched(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+    import torchvision
+
+    def without(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        def made(name: str, **given: object) -> nn.Module:
+            if given.get("pretrained") or given.get("weights"):
+                raise AssertionError("weights are fetched")
+            return make(name, **given)
+
+        return made
+
+    monkeypatch.setattr(timm, "create_model", without(timm.create_model))
+    monkeypatch.setattr(torchvision.models, "get_model", without(torchvision.models.get_model))
+    state = torch.get_rng_state()
+    with pytest.raises(UserError, match="expected a ResNet with conv1"):
+        backbone.load(source, check=trunk)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(UserError, match="weights are fetched"):
+        backbone.load(source)
 
 
 @pytest.mark.parametrize("architecture", ["timm:no_such_net", "os:system", "core.recipe:Absent", "resnet50"])

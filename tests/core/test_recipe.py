@@ -107,6 +107,10 @@ def test_of_a_length_in_epochs_only_the_warm_up_is_in_steps() -> None:
             {"batch_size": 8, "lr_batch": None, "scale_steps": False, "warmup_steps": 0},
             "learning rate 0.02 as it is, 24,000 steps of 8 images",
         ),
+        (
+            {"batch_size": 1, "steps": 1, "lr_batch": None, "scale_steps": False, "warmup_steps": 0},
+            "learning rate 0.02 as it is, 1 step of 1 image",
+        ),
     ],
 )
 def test_the_rule_is_said_in_words(fields: dict[str, Any], said: str) -> None:

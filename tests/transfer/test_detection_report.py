@@ -57,10 +57,14 @@ def test_a_right_detector_is_described(kind: str, tmp_path: Path) -> None:
     said = task.report(model, net, RECIPE, 1, 64)
     assert model.training
     assert json.loads(json.dumps(said)) == said
-    assert f"{used} used as loaded" in said["backbone"]
-    assert said["backbone"].startswith(net.report)
+    whole, counters = len(net.model.state_dict()), len(_norms(net.model))
+    assert said["backbone"] == (
+        f"{whole} tensors, none missing, none unexpected: {used} used as loaded, {whole - counters - used} not used "
+        f"(the head, stages that the detector does not read), {counters} counters of BatchNorm "
+        "(no result depends on these)"
+    )
     assert said["pixels"] == "RGB in 0..1, mean 0.485 0.456 0.406, std 0.229 0.224 0.225"
-    assert said["batch"] == "8 images a step: 1 processes x 1 micro-batches x 8"
+    assert said["batch"] == "8 images a step: 1 process x 1 micro-batch x 8"
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert said["trained"].startswith(f"{trained:,} parameters")
     frozen = {"ssd": "no part", "fpn": "stem", "c4": "stem, layer1"}[kind]
@@ -87,6 +91,10 @@ def test_the_mode_of_norms_is_told(tmp_path: Path) -> None:
     recipe = replace(RECIPE, sync_batchnorm=True)
     said = _said(TASKS["ssd"], tmp_path, _pretrained(), recipe, 2)["norms"]
     assert said == f"0 of the backbone's {count} BatchNorms frozen, {count} synchronised over 2 processes (8 images)"
+    alone = replace(RECIPE, batch_size=2, accumulate=2)
+    said = _said(TASKS["ssd"], tmp_path, _pretrained(), alone)
+    assert said["norms"].endswith("trained on 1 image each time")
+    assert said["batch"] == "2 images a step: 1 process x 2 micro-batches x 1"
     assert "no effect with one process" in _said(TASKS["ssd"], tmp_path, _pretrained(), recipe)["norms"]
 
 
@@ -130,6 +138,19 @@ def test_a_backbone_that_was_half_loaded_or_is_not_finite_is_refused(tmp_path: P
         next(net.model.layer2.parameters())[0] = float("nan")  # type: ignore[union-attr]
     with pytest.raises(UserError, match=r"layer2\.\S+: expected finite"):
         SSD96.model(net, tmp_path)
+
+
+def test_a_backbone_of_localization_is_refused_by_its_files_name(tmp_path: Path) -> None:
+    net = _pretrained()
+    net.spec, net.given = replace(net.spec, layer4_stride1=True), "cub.safetensors"
+    with pytest.raises(UserError, match=r"cub\.safetensors: SSD expects .* layer4_stride1=true"):
+        SSD96.model(net, tmp_path)
+
+
+def test_a_network_that_is_no_resnet_is_refused_by_itself() -> None:
+    SSD96.check_network(backbone().model)
+    with pytest.raises(UserError, match="Sequential: expected a ResNet"):
+        SSD96.check_network(nn.Sequential(nn.Linear(2, 2)))
 
 
 def _copied(net: Backbone, detector: nn.Module) -> None:

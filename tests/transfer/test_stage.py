@@ -128,7 +128,8 @@ def test_report_and_speed_are_in_the_result_and_the_log(
     rate = replace(RECIPE, steps=3, batch_size=4).rule(10)
     assert outcome.more["report"] == {"batch": "4 by 1", "samples": 10, "rate": rate}
     said = [record.getMessage() for record in caplog.records]
-    assert {"batch: 4 by 1", "samples: 10"} < set(said)
+    assert {"batch: 4 by 1", "samples: 10", "Line: 10 images to train on"} < set(said)
+    assert not [line for line in said if line.startswith("trained:")], "the task's to tell"
     assert [line for line in said if "learning rate" in line] == [f"{folder}: {rate}"], "once"
     speed = outcome.more["speed"]
     assert {name: speed[name]["images"] for name in speed} == {"train": 3 * 4, "test": 5}
@@ -138,6 +139,16 @@ def test_report_and_speed_are_in_the_result_and_the_log(
     assert list(outcome.metrics) == ["sum"]
     scored_again, _ = execute_again(root, folder)
     assert scored_again == outcome
+
+
+def test_a_batch_larger_than_the_set_is_refused_before_the_report(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Transfer(task=Line(), recipe=replace(RECIPE, batch_size=11), device="cpu")
+    job = a_job(root, tmp_path / "run", config, Fabric(accelerator="cpu", devices=1))
+    with caplog.at_level(logging.INFO), pytest.raises(UserError, match="10 samples, fewer than one batch of 11"):
+        execute(config, job)
+    assert not [r for r in caplog.records if r.getMessage().startswith(("batch:", "samples:"))]
 
 
 def execute_again(root: Path, folder: Path) -> tuple[Outcome, Path]:

@@ -54,11 +54,9 @@ def report(task: Asked, model: nn.Module, backbone: Backbone, recipe: Recipe | N
     parameters = list(model.parameters())
     fixed = [p for p in parameters if not p.requires_grad]
     learned = [p for p in parameters if p.requires_grad]
-    used, whole = len(tensors), len([name for name in backbone.model.state_dict() if not _counter(name)])
     facts = getattr(model, "facts", None)  # of another engine
     return {
-        "backbone": f"{backbone.report}, none missing, none unexpected; without BatchNorm's counters {used} used as "
-        f"loaded, {whole - used} not used (the head, stages that the detector does not read)",
+        "backbone": _use(list(backbone.model.state_dict()), len(tensors)),
         "pixels": f"RGB in 0..1, mean {_numbers(backbone.spec.mean)}, std {_numbers(backbone.spec.std)}",
         "norms": _mode(task, norms, frozen, model, recipe, ranks),
         "frozen": f"{', '.join(PARTS[: task.freeze_at]) or 'no part'}; {_count(fixed)} in all",
@@ -83,6 +81,15 @@ def check_pixels(spec: Spec) -> None:
             f"{spec.source or spec.architecture}: the mean {mean} is ImageNet's in the order blue, green, red; images "
             "are given as red, green, blue here: convert the first convolution's weights and turn mean and std round"
         )
+
+
+def _use(names: list[str], used: int) -> str:
+    """What became of all tensors of a backbone, of which the detector uses `used`."""
+    counters = sum(map(_counter, names))
+    said = f"{_many(len(names), 'tensor')}, none missing, none unexpected: {used} used as loaded"
+    if unused := len(names) - counters - used:
+        said += f", {unused} not used (the head, stages that the detector does not read)"
+    return said + (f", {_many(counters, 'counter')} of BatchNorm (no result depends on these)" if counters else "")
 
 
 def _tensors(model: nn.Module, backbone: Backbone, stages: int) -> dict[str, Tensor]:
@@ -124,7 +131,7 @@ def _frozen(model: nn.Module, norms: dict[str, nn.Module]) -> set[str]:
 
 
 def _check_statistics(task: Asked, norms: dict[str, nn.Module], backbone: Backbone) -> None:
-    source = backbone.spec.source or backbone.spec.architecture
+    source = backbone.name
     taken = {name: m for name, m in norms.items() if isinstance(m.running_var, Tensor)}
     for name, norm in taken.items():
         if not norm.running_var.any():  # type: ignore[operator]  # it is a tensor
@@ -171,7 +178,8 @@ def _mode(
     if recipe.sync_batchnorm and ranks > 1:
         how = f"synchronised over {ranks} processes ({recipe.batch_size // recipe.accumulate} images)"
     else:
-        how = f"trained on {max(1, recipe.batch_size // recipe.accumulate // ranks)} images each time"
+        images = max(1, recipe.batch_size // recipe.accumulate // ranks)
+        how = f"trained on {_many(images, 'image')} each time"
         how += " (sync_batchnorm has no effect with one process)" if recipe.sync_batchnorm else ""
     return f"{count}, {trained} {how}" + (f"; {own} of the detector's own trained" if own else "")
 
@@ -187,11 +195,16 @@ def _learning(model: nn.Module) -> int:
 
 def _batch(recipe: Recipe, ranks: int) -> str:
     each = recipe.batch_size // recipe.accumulate // ranks
-    return f"{recipe.batch_size} images a step: {ranks} processes x {recipe.accumulate} micro-batches x {each}"
+    parts = f"{_many(ranks, 'process', 'es')} x {_many(recipe.accumulate, 'micro-batch', 'es')} x {each}"
+    return f"{_many(recipe.batch_size, 'image')} a step: {parts}"
 
 
 def _count(parameters: list[nn.Parameter]) -> str:
-    return f"{sum(p.numel() for p in parameters):,} parameters in {len(parameters)} tensors"
+    return f"{_many(sum(p.numel() for p in parameters), 'parameter')} in {_many(len(parameters), 'tensor')}"
+
+
+def _many(count: int, noun: str, ending: str = "s") -> str:
+    return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -107,6 +107,10 @@ class Detection(Task):
         """Refuse splits that share images, that are missing, or of another year (`splits.check_splits`)."""
         check_splits(self.data, root)
 
+    def check_network(self, network: nn.Module) -> None:
+        """Refuse what is no ResNet (`core.resnet`)."""
+        trunk(network)
+
     def model(self, backbone: Backbone, root: Path) -> nn.Module:
         """The detector, its backbone's first parts and norms frozen as the fields say.
 
@@ -116,11 +120,12 @@ class Detection(Task):
         """
         if backbone.spec.layer4_stride1:
             raise UserError(
-                f"{type(self).__name__} expects a backbone whose layer4 halves the map; this one's does not"
+                f"{backbone.name}: {type(self).__name__} expects a backbone whose layer4 halves the map; this one's "
+                "header has layer4_stride1=true, as fine-tuning for localization leaves it; take the one before that"
             )
         before = loaded(backbone, trunk(backbone.model), self.stages())
         detector = self.build(backbone, len(self.data.classes(root)))
-        compare(detector, before, backbone.spec.source or backbone.spec.architecture)
+        compare(detector, before, backbone.name)
         return detector
 
     def build(self, backbone: Backbone, classes: int) -> nn.Module:

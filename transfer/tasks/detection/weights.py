@@ -54,7 +54,7 @@ def loaded(backbone: Backbone, body: Trunk, stages: int) -> Loaded:
     values = {name: getattr(*home).detach().clone() for name, home in kept.items()}
     for name, value in values.items():
         if not torch.isfinite(value).all():
-            raise UserError(f"{_source(backbone)}: {name}: expected finite numbers, there are others")
+            raise UserError(f"{backbone.name}: {name}: expected finite numbers, there are others")
     return Loaded(values, kept)
 
 
@@ -91,8 +91,4 @@ def _same(value: Tensor, other: Tensor) -> bool:
 def _refuse_half_loaded(backbone: Backbone) -> None:
     counts = re.match(r"(\d+) of (\d+) tensors", backbone.report)
     if counts and counts[1] != counts[2]:
-        raise UserError(f"{_source(backbone)}: expected a backbone of which all was loaded; {backbone.report}")
-
-
-def _source(backbone: Backbone) -> str:
-    return backbone.spec.source or backbone.spec.architecture
+        raise UserError(f"{backbone.name}: expected a backbone of which all was loaded; {backbone.report}")
