@@ -93,11 +93,13 @@ class DataSet(ABC, Generic[R]):
         self._check_split(split)
         root = Path(root)
         if not root.is_dir():
-            return f"{self.name}, split {split!r}: the data root {root} {_what(root)}.\n{self._expected(root)}"
+            hint = "--data-root FOLDER says where the data is (of make: DATA=FOLDER).\n"
+            return f"{self.name}, split {split!r}: the data root {root} {_what(root)}.\n{hint}{self._expected(root)}"
         for path, kind in [*self._needs(root, split), *(self._box_needs(root, split) if boxes else ())]:
             there = path.is_dir() if kind == "folder" else path.is_file()
             if not there:
-                return f"{self.name}, split {split!r}: {kind} {path} {_what(path)}.\n{self._expected(root)}"
+                what = f"{kind} {path} {_what(path)}.\n{_beside(root, path)}"
+                return f"{self.name}, split {split!r}: {what}{self._expected(root)}"
         if (wrong := self._misplaced(root, split)) is not None:
             return f"{self.name}, split {split!r}: {wrong}.\n{self._expected(root)}"
         return None
@@ -206,6 +208,18 @@ def _what(path: Path) -> str:
     if path.is_symlink() and not path.exists():
         return f"is a link to {path.readlink()}, which does not exist"
     return "is of another kind (file or folder)" if path.exists() else "does not exist"
+
+
+def _beside(root: Path, path: Path) -> str:
+    """A line for who is one level too high or too low: the folder there that has what `root` lacks, if any."""
+    if path.parent != root:
+        return ""
+    try:
+        places = (root.absolute().parent, *sorted(one for one in root.iterdir() if one.is_dir()))
+        found = next((place for place in places if (place / path.name).exists()), None)
+    except OSError:  # a folder that may not be listed
+        return ""
+    return "" if found is None else f"There is {found / path.name}: say --data-root {found} (of make: DATA={found}).\n"
 
 
 _ANNOTATIONS = {

@@ -44,6 +44,7 @@ def test_an_absent_root_and_an_empty_one(tmp_path: Path, data: DataSet[Any], spl
     assert gone is not None
     assert empty is not None
     assert f"{data.name}, split {split!r}: the data root {tmp_path / 'gone'} does not exist." in gone
+    assert "\n--data-root FOLDER says" in gone
     assert f"{data.name}, split {split!r}: folder {tmp_path / data.folder} does not exist." in empty  # type: ignore[attr-defined] # every set here has a folder
     assert all(line.strip() in empty for line in data.layout.strip().splitlines())
     build(tmp_path)
@@ -113,6 +114,14 @@ def test_a_link_to_nowhere_is_said_to_be_one(tmp_path: Path) -> None:
     message = VOC().missing(tmp_path, "test")
     assert message is not None
     assert f"is a link to {tmp_path / 'disk'}, which does not exist" in message
+
+
+@pytest.mark.parametrize("wrong", [".", "data/VOCdevkit"])
+def test_a_root_one_level_off_names_the_right_one(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "data/VOCdevkit").mkdir(parents=True)
+    message = VOC().missing(tmp_path / wrong, "test")
+    assert message is not None
+    assert f"There is {tmp_path}/data/VOCdevkit: say --data-root {tmp_path}/data (of make" in message
 
 
 def test_need_and_data_sets_are_values() -> None:
