@@ -22,8 +22,8 @@ _EMPTY = {"train2017": 1_021}  # of them without a box that is no crowd: 117,266
 class CocoDetection(SceneSet):
     """COCO's boxes. The default is the field's standard: train on train2017, test on val2017.
 
-    A record's id is the image's in decimal digits; records are sorted by its number. Crowds are marked difficult: they
-    are not trained on. A box is cut to its image.
+    A record's id is the image's in decimal digits; records are sorted by its number. Crowds and objects marked as
+    "ignore" are difficult: they are not trained on. A box is cut to its image.
     """
 
     name: ClassVar[str] = "COCO"

@@ -60,6 +60,9 @@ class Instances:
     """Pixels of the object's mask, of its box where the file states none: [A]."""
     crowd: NDArray[np.bool_]
     """Whether the box holds many objects ("iscrowd"): [A]."""
+    ignored: NDArray[np.bool_]
+    """Whether the object is marked as "ignore", as files of VOC's objects mark difficult ones: [A]. COCO's own numbers
+    pass over the mark: its program puts `iscrowd` in its place."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,8 +77,9 @@ class Instances:
     def scenes(self, folder: Path | None = None) -> tuple[SceneRecord, ...]:
         """A record for each image, in the order of `images`, with its objects in the order of their annotations' ids.
 
-        The record's id is the image's in decimal digits. A crowd is there as `difficult`: it counts neither way in
-        VOC's metric, and is not trained on. Boxes are cut to the image; those that are then without area are left out.
+        The record's id is the image's in decimal digits. A crowd or an ignored object is there as
+        `difficult`: it counts neither way in VOC's metric, and is not trained on. Boxes are cut to the image; those
+        that are then without area are left out.
 
         Args:
             folder: what the file names are relative to; default: nothing, they stay as written.
@@ -87,12 +91,12 @@ class Instances:
         seen = seen[np.lexsort((self.ids[seen], self.positions[seen]))]
         starts = np.searchsorted(self.positions[seen], np.arange(len(self.images) + 1)).tolist()
         rows = list(map(tuple, boxes[seen].tolist()))
-        labels, crowd = self.labels[seen].tolist(), self.crowd[seen].tolist()
+        labels, difficult = self.labels[seen].tolist(), (self.crowd | self.ignored)[seen].tolist()
         parts = [slice(*pair) for pair in pairwise(starts)]
         return tuple(
             SceneRecord(
                 str(image.id), Path(image.file_name) if folder is None else folder / image.file_name, image.size,
-                tuple(rows[part]), tuple(labels[part]), tuple(crowd[part]),
+                tuple(rows[part]), tuple(labels[part]), tuple(difficult[part]),
             )
             for image, part in zip(self.images, parts, strict=True)
         )  # fmt: skip
@@ -136,6 +140,7 @@ def read_instances(path: Path) -> Instances:
         boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
         areas=np.where(np.isnan(areas), boxes[:, 2:].prod(axis=1), areas),
         crowd=np.array([one.iscrowd for one in objects], bool),
+        ignored=np.array([one.ignore for one in objects], bool),
     )
 
 
@@ -161,6 +166,7 @@ class _Object(msgspec.Struct, gc=False):
     bbox: tuple[float, float, float, float]
     area: float | None = None
     iscrowd: Literal[0, 1] = 0
+    ignore: bool | Literal[0, 1] = 0
 
 
 class _File(msgspec.Struct, gc=False):

@@ -14,7 +14,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
 
 from core.data.coco_instances import Instances
-from eval.detection.detections import Detections, listed
+from eval.detection.detections import Detections, NoDetections, listed
 from eval.detection.truth import Scene
 from eval.errors import EvalError
 
@@ -75,8 +75,10 @@ def coco_evaluation(results: Results, ground_truth: GroundTruth) -> CocoScores:
         raise EvalError(
             f"detections: labels from {results.labels.min()} to {results.labels.max()}, expected 0 to {count - 1}"
         )
-    if not len(results.scores):
-        warnings.warn("no detections at all: every number is 0", stacklevel=2)
+    if all(one.crowd for one in objects):
+        warnings.warn("ground truth: no object to find: every one of COCO's numbers is NaN", stacklevel=2)
+    elif not len(results.scores):
+        warnings.warn("no detections at all: every number is 0", NoDetections, stacklevel=2)
     stats, precision = _evaluated(_results(results, positions), positions, categories, objects)
     return CocoScores(
         dict(zip(NUMBERS, _percent(stats).tolist(), strict=True)),

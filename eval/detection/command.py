@@ -5,6 +5,7 @@ Everything but the parser is imported once the command line is understood, so th
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from eval.errors import EvalError
 
 if TYPE_CHECKING:
+    from eval.detection.detections import Detections
     from eval.detection.evaluation import Evaluation
     from eval.detection.ground_truth import GroundTruth
     from eval.detection.semantics import Rule, Semantics
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 ABOUT = "average precision of detections, by VOC's rules or COCO's, with intervals and a split of the errors"
 _RESAMPLES = 1000  # of --against, where --bootstrap does not say
+_COUNTED = "; a file whose category_id counts from 1 needs --first-category 1"
 _RULES: dict[str, "Rule"] = {"11-points": "11 points", "area": "area"}
 
 
@@ -28,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "predictions",
         type=Path,
-        help="a COCO results file (.json), a folder of VOC results files (<anything>_<class>.txt), or one of these",
+        help="a COCO results file (.json: a list, or an object with it as 'annotations'), a folder of VOC results "
+        "files (<anything>_<class>.txt), or one of these",
     )
     where = parser.add_argument_group("ground truth, one of the two").add_mutually_exclusive_group(required=True)
     where.add_argument("--voc", type=Path, metavar="ROOT", help="VOCdevkit or the folder it is in; no image is read")
@@ -66,7 +70,7 @@ def _analysis(group: "argparse._ArgumentGroup") -> None:
         metavar="OTHER",
         help=f"other predictions: the difference, in the same resamples ({_RESAMPLES} unless --bootstrap says)",
     )
-    group.add_argument("--seed", type=_seed, default=0, help="of the resamples (default: %(default)s)")
+    group.add_argument("--seed", type=_seed, help="of the resamples (default: 0)")
     group.add_argument("--errors", action="store_true", help="what each kind of error costs at IoU .5, as TIDE does")
     group.add_argument(
         "--curves",
@@ -80,9 +84,11 @@ def _analysis(group: "argparse._ArgumentGroup") -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the numbers, and write what was asked for. EvalError: something that the user can mend."""
     from core.data.records import DataError
+    from eval.detection.detections import NoDetections
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", NoDetections)  # `_evaluation` has the file's name
         try:
             summary = _summary(args)
             text = summary.text()
@@ -102,8 +108,8 @@ def run(args: argparse.Namespace) -> None:
 def _summary(args: argparse.Namespace) -> "Summary":
     from eval.detection.summary import Summary
 
-    if args.curves is not None and args.curves.suffix in ("", ".csv"):
-        raise EvalError(f"{args.curves}: expected the name of a figure, .png, .pdf or .svg; the numbers go beside it")
+    _refuse_early(args)
+    seed = args.seed or 0
     truth = _ground_truth(args)
     one = _evaluation(args, args.predictions, truth)
     asked = (args.semantics, args.rule, args.bootstrap, args.against, args.errors, args.curves)
@@ -114,11 +120,37 @@ def _summary(args: argparse.Namespace) -> "Summary":
         voc=truth.instances is None or any(asked),
         coco=None if truth.instances is None else one.coco,
         side_by_side=one.side_by_side() if args.all_semantics else None,
-        intervals=one.intervals(args.bootstrap, args.seed) if args.bootstrap else None,
+        intervals=one.intervals(args.bootstrap, seed) if args.bootstrap else None,
         against=str(args.against),
-        difference=None if other is None else one.minus(other, args.bootstrap or _RESAMPLES, args.seed),
+        difference=None if other is None else one.minus(other, args.bootstrap or _RESAMPLES, seed),
         errors=one.errors() if args.errors else None,
     )
+
+
+def _refuse_early(args: argparse.Namespace) -> None:
+    """EvalError for what would be refused after the work, or have no effect."""
+    if args.seed is not None and not args.bootstrap and args.against is None:
+        raise EvalError("--seed: of --bootstrap and --against; without one of them nothing is drawn")
+    if args.curves is not None:
+        from eval.detection.curves import check_kind
+
+        check_kind(args.curves)
+        _refuse_unwritable(args.curves)
+        _refuse_unwritable(args.curves.with_suffix(".csv"))
+    if args.json is not None:
+        _refuse_unwritable(args.json)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    try:
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        fault = "a folder has this name" if path.is_dir() else "" if there.is_dir() else f"{there} is no folder"
+    except OSError as error:  # a folder above may not be looked into
+        raise EvalError(f"{path}: cannot be written: {error}") from None
+    if not fault and not os.access(there, os.W_OK):
+        fault = f"{there} may not be written to"
+    if fault:
+        raise EvalError(f"{path}: cannot be written: {fault}")
 
 
 def _ground_truth(args: argparse.Namespace) -> "GroundTruth":
@@ -135,10 +167,18 @@ def _ground_truth(args: argparse.Namespace) -> "GroundTruth":
 
 
 def _evaluation(args: argparse.Namespace, path: Path, truth: "GroundTruth") -> "Evaluation":
+    from eval.detection.detections import UnknownCategory
     from eval.detection.evaluation import Evaluation
     from eval.detection.reading import read_detections
 
-    detections = read_detections(path, truth.classes, {number: k for k, number in enumerate(truth.category_ids)})
+    try:
+        detections = read_detections(path, truth.classes, {number: k for k, number in enumerate(truth.category_ids)})
+    except UnknownCategory as error:
+        raise EvalError(f"{error}{_COUNTED if args.coco is None else ''}") from None
+    if not len(detections.scores):
+        warnings.warn(f"{path}: no detections at all, which scores 0", stacklevel=2)
+    if args.coco is None and args.first_category is None and not path.is_dir() and path.suffix != ".txt":
+        _warn_of_a_shift(path, detections, truth)
     rule = truth.rule if args.rule is None else _RULES[args.rule]
     one = Evaluation(detections, truth, _semantics(args.semantics or "detectron2"), rule)
     try:
@@ -146,6 +186,12 @@ def _evaluation(args: argparse.Namespace, path: Path, truth: "GroundTruth") -> "
     except EvalError as error:  # which of two files it is
         raise EvalError(f"{path}: {error}") from None
     return one
+
+
+def _warn_of_a_shift(path: Path, detections: "Detections", truth: "GroundTruth") -> None:
+    """Ids that count from 1 are all known where the last class has no detection: every class is then one off."""
+    if set(detections.labels.tolist()) == set(range(1, len(truth.classes))):
+        warnings.warn(f"{path}: no detection of {truth.classes[0]}, but of all other classes{_COUNTED}", stacklevel=3)
 
 
 def _semantics(name: str) -> "Semantics":

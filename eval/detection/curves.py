@@ -53,6 +53,18 @@ class PrecisionRecall:
         return np.asarray(np.maximum.accumulate(self.precision[::-1])[::-1])
 
 
+def check_kind(path: Path) -> None:
+    """Before the work for a figure. EvalError: its suffix is of no kind that matplotlib writes."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in kinds:
+        raise EvalError(
+            f"{path}: expected the name of a figure, .png, .pdf or .svg (there are {', '.join(sorted(kinds))}); the "
+            "numbers go beside it as .csv"
+        )
+
+
 def draw(
     matches: Matches, classes: Sequence[str], table: NDArray[np.float64], path: Path, shown: Sequence[float] = SHOWN
 ) -> None:
@@ -70,6 +82,7 @@ def draw(
     """
     from matplotlib.figure import Figure
 
+    check_kind(path)
     labels = np.flatnonzero(matches.asked).tolist()
     columns = ceil(sqrt(1.25 * len(labels)))
     rows = ceil(len(labels) / columns)
@@ -92,10 +105,7 @@ def draw(
     titles = " / ".join(f"AP{100 * threshold:g}" for threshold in shown)
     figure.suptitle(f"best precision at a recall or more; below each name: {titles}", fontsize="medium")
     with replacing(path) as part:
-        try:
-            figure.savefig(part)
-        except ValueError as error:  # an unknown suffix: the message has the known ones
-            raise EvalError(f"{path}: cannot be written: {error}") from None
+        figure.savefig(part)
 
 
 def write_csv(matches: Matches, classes: Sequence[str], path: Path) -> None:

@@ -12,6 +12,14 @@ from eval.errors import EvalError
 ONE_BASED = np.array([1.0, 1.0, 0.0, 0.0])  # half-open, origin 0 -> both ends inside, origin 1
 
 
+class UnknownCategory(EvalError):
+    """A category id that the ground truth has not."""
+
+
+class NoDetections(UserWarning):
+    """There is nothing to score: numbers are 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Detections:
     """Boxes found in any number of images, in any order."""
@@ -42,7 +50,10 @@ class Detections:
         ):
             if not good.all():
                 at = int(np.argmin(good))
-                raise EvalError(f"image {self.image_ids[at]!r}: {fault}: {self.scores[at]}, {self.boxes[at].tolist()}")
+                corners = " ".join(f"{corner:.10g}" for corner in self.boxes[at])
+                raise EvalError(
+                    f"image {self.image_ids[at]!r}: {fault}: score {self.scores[at]:.10g}, corners {corners}"
+                )
 
     @classmethod
     def from_coco(
@@ -95,13 +106,13 @@ def _repeated(*columns: np.ndarray) -> np.ndarray:
 
 
 def labels_of(numbers: Sequence[int], categories: Mapping[int, int] | None) -> Sequence[int]:
-    """The labels of category ids; without `categories` the ids themselves. EvalError: an id that is not there."""
+    """The labels of category ids; without `categories` the ids themselves. UnknownCategory: an id that is not there."""
     if categories is None:
         return numbers
     try:
         return [categories[number] for number in numbers]
     except (KeyError, TypeError) as error:
-        raise EvalError(
+        raise UnknownCategory(
             f"detections: category_id {error} is not known; there are {listed(sorted(categories))}"
         ) from None
 

@@ -57,7 +57,7 @@ def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int,
         ids = [str(entry.image_id) for entry in found]
         return Detections(ids, np.array(labels, np.int64), np.array([entry.score for entry in found]), boxes)
     except EvalError as error:
-        raise EvalError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
 def _entries(path: Path) -> list[_Entry]:

@@ -102,10 +102,19 @@ class Truth:
         if unknown := set(image_ids) - self.ids.keys():
             shown = listed(sorted(map(str, unknown)))
             raise EvalError(
-                f"detections in images without ground truth: {shown}; there are {self.images}"
-                + (f", such as {next(iter(self.ids))}" if self.ids else "")
+                f"detections in images without ground truth: {shown}; there are {self.images}{self._hint(unknown)}"
             )
         return np.array([self.ids[image] for image in image_ids], np.int64)
+
+    def _hint(self, unknown: Iterable[object]) -> str:
+        """One of the ids; and what became of those that a program has written as numbers, without their zeros."""
+        if not self.ids:
+            return ""
+        first = next(iter(self.ids))
+        for one in sorted(map(str, unknown)):
+            if (whole := one.zfill(len(first))) in self.ids:
+                return f', such as {first}. These ids are text of {len(first)} digits: "{whole}", not {one}'
+        return f", such as {first}"
 
 
 def _check(scene: Scene, classes: int) -> None:

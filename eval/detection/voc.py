@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.detection.detections import Detections
+from eval.detection.detections import Detections, NoDetections
 from eval.detection.matching import Matches, match
 from eval.detection.semantics import SEMANTICS, Rule, Semantics
 from eval.detection.truth import Scene, Truth
@@ -75,7 +75,7 @@ def scores(matches: Matches, classes: Sequence[str], rule: Rule = "11 points") -
     if not present:
         raise EvalError(f"ground truth: none of {len(classes)} classes has an object that is asked for")
     if not len(matches.index):
-        warnings.warn("no detections at all: every average precision is 0", stacklevel=2)
+        warnings.warn("no detections at all: every average precision is 0", NoDetections, stacklevel=2)
     ap50, ap75, ap = _means(table[present])
     return VocScores(
         ap50=ap50,

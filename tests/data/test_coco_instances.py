@@ -66,6 +66,13 @@ def test_scenes_are_cut_to_the_image_and_crowds_are_difficult(tmp_path: Path) ->
     assert (empty.boxes, empty.size, str(empty.path)) == ((), (48, 32), "000000000200.jpg")
 
 
+@pytest.mark.parametrize("mark", [1, True])
+def test_an_ignored_object_is_difficult_and_no_crowd(tmp_path: Path, mark: int) -> None:
+    found = read_instances(write(tmp_path, lambda made: made["annotations"][1].update(ignore=mark)))
+    assert not found.crowd[1]
+    assert found.scenes()[1].difficult == (True, False)
+
+
 def test_area_and_crowd_may_be_left_out(tmp_path: Path) -> None:
     def bare(made: dict[str, list[dict[str, Any]]]) -> None:
         made["annotations"] = [

@@ -120,6 +120,21 @@ def test_categories_counted_from_one(small: Path, run: Run) -> None:
     assert re.search(r"^mean +75\.00", run(predictions, "--voc", small, "--first-category", 1), re.MULTILINE)
 
 
+def test_a_file_counted_from_one_without_the_last_class_is_a_warning(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its ids are all known, but each is another class's."""
+    entries = [{**RESULTS[0], "category_id": number} for number in range(1, len(VOC_CLASSES))]
+    for found, args, warned in (
+        (entries, (), True),
+        (entries[1:], (), False),
+        (entries, ("--first-category", "0"), False),
+    ):
+        assert main(["detection", str(write(small / "p.json", found)), "--voc", str(small), *args]) == 0
+        assert ("p.json: no detection of aeroplane, but" in (said := capsys.readouterr().err)) == warned
+        assert ("--first-category 1" in said) == warned
+
+
 def test_a_difference_takes_the_resamples_that_are_asked_for(small: Path, run: Run, tmp_path: Path) -> None:
     predictions, other = write(small / "p.json", RESULTS), write(small / "q.json", RESULTS[:1])
     one = Evaluation(Detections.from_coco(RESULTS), voc(small))
@@ -212,7 +227,7 @@ def test_no_detections_are_a_warning(small: Path, capsys: pytest.CaptureFixture[
     predictions = write(small / "p.json", [])
     assert main(["detection", str(predictions), "--voc", str(small), "--all-semantics", "--errors"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("warning: no detections at all")
+    assert captured.err.startswith(f"warning: {predictions}: no detections at all")
     assert re.search(r"^mean +0\.00 +0\.00 +0\.00 +2$", captured.out, re.MULTILINE)
 
 
@@ -220,11 +235,21 @@ def test_no_detections_are_a_warning(small: Path, capsys: pytest.CaptureFixture[
     ("change", "args", "message"),
     [
         ({"image_id": "000009"}, (), "p.json: detections in images without ground truth: 000009"),
-        ({"category_id": 20}, (), "20"),
+        ({"image_id": 1}, (), 'such as 000001. These ids are text of 6 digits: "000001", not 1'),
+        ({"category_id": 20}, (), "20 is not known; there are 0, 1"),
+        ({"category_id": 20}, (), "19; a file whose category_id counts from 1 needs --first-category 1"),
         ({"score": 1.5}, (), "score"),
-        ({"bbox": [5, 5, -1, 5]}, (), "box"),
+        (
+            {"bbox": [5, 5, -1, 5]},
+            (),
+            "image '000001': a box whose end precedes its start: score 0.9, corners 5 5 4 10",
+        ),
         ({}, ("--semantics", "coco"), "--semantics coco: expected one of detectron2, voc-devkit"),
-        ({}, ("--curves", "curves.csv"), "curves.csv: expected the name of a figure"),
+        ({"image_id": "unread"}, ("--curves", "curves.csv"), "curves.csv: expected the name of a figure"),
+        ({"image_id": "unread"}, ("--curves", "c.txt"), "c.txt: expected the name of a figure, .png, .pdf or .svg"),
+        ({"image_id": "unread"}, ("--json", "."), ".: cannot be written: a folder has this name"),
+        ({"image_id": "unread"}, ("--json", f"{__file__}/out.json"), f"{__file__} is no folder"),
+        ({}, ("--seed", "3"), "--seed: of --bootstrap and --against"),
         ({}, ("--year", "2012"), "VOC 2012"),
         ({}, ("--image-set", "val"), "Sets there are: test"),
     ],
@@ -266,6 +291,25 @@ def test_categories_of_one_name_are_told_apart(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_coco_without_an_object_to_find_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = write(tmp_path / "instances.json", INSTANCES | {"annotations": []})
+    found = [{"image_id": 7, "category_id": 3, "bbox": [0, 0, 50, 50], "score": 0.5}]
+    assert main(["detection", str(write(tmp_path / "p.json", found)), "--coco", str(truth)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "warning: ground truth: no object to find: every one of COCO's numbers is NaN\n"
+    assert captured.out.count(" nan\n") == 12
+
+
+def test_an_ignored_object_is_vocs_difficult_and_cocos_own_numbers_do_not_see_it(tmp_path: Path, run: Run) -> None:
+    marked = [one | {"ignore": one["category_id"] == 1} for one in INSTANCES["annotations"]]
+    predictions = write(tmp_path / "p.json", [{"image_id": 7, "category_id": 3, "bbox": [0, 0, 50, 50], "score": 0.5}])
+    out = run(
+        predictions, "--coco", write(tmp_path / "instances.json", INSTANCES | {"annotations": marked}), "--errors"
+    )
+    assert "COCO\nAP     50.00\n" in out
+    assert re.search(r"^mean +100\.00 +100\.00 +100\.00 +1$", out, re.MULTILINE)
+
+
 @pytest.mark.parametrize("args", [(), ("--bootstrap", 100), ("--errors",), ("--all-semantics",)])
 def test_a_ground_truth_without_an_object_to_find(tmp_path: Path, run: Run, args: tuple[object, ...]) -> None:
     crowd = [INSTANCES["annotations"][0] | {"iscrowd": 1}]
@@ -275,11 +319,17 @@ def test_a_ground_truth_without_an_object_to_find(tmp_path: Path, run: Run, args
     assert re.search("no(ne of 2 classes| resample) has an object", said)
 
 
-def test_numbers_are_printed_though_a_file_cannot_be_written(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbers_are_printed_though_a_file_cannot_be_written(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
     predictions = write(small / "p.json", RESULTS)
-    assert main(["detection", str(predictions), "--voc", str(small), "--json", str(small)]) == 2
+    monkeypatch.setattr(Path, "replace", full)
+    assert main(["detection", str(predictions), "--voc", str(small), "--json", str(small / "out.json")]) == 2
     captured = capsys.readouterr()
-    assert "cannot be written" in captured.err
+    assert "cannot be written: No space left" in captured.err
     assert re.search(r"^mean +75\.00", captured.out, re.MULTILINE)
 
 
