@@ -221,8 +221,8 @@ def _from_library(source: str, check: Callable[[nn.Module], object] | None) -> t
 
             model = torchvision.models.get_model(name, weights="DEFAULT")
             size, mean, std, bare = 224, IMAGENET_MEAN, IMAGENET_STD, name
-    except UserError:  # of the check
-        raise
+    except UserError as error:  # of the check
+        raise UserError(f"{source}: {error}") from error
     except Exception as error:  # libraries raise anything from a failed download to an unknown name
         raise UserError(f"{source}: the library could not give its weights: {type(error).__name__}: {error}") from error
     head = model.get_classifier() if hasattr(model, "get_classifier") else getattr(model, "fc", None)

@@ -104,7 +104,7 @@ def test_a_kind_of_network_is_refused_before_its_weights_are_fetched(
     monkeypatch.setattr(timm, "create_model", without(timm.create_model))
     monkeypatch.setattr(torchvision.models, "get_model", without(torchvision.models.get_model))
     state = torch.get_rng_state()
-    with pytest.raises(UserError, match="expected a ResNet with conv1"):
+    with pytest.raises(UserError, match=f"{source}: .*expected a ResNet with conv1"):
         backbone.load(source, check=trunk)
     assert torch.equal(torch.get_rng_state(), state)
     with pytest.raises(UserError, match="weights are fetched"):
