@@ -259,3 +259,9 @@ def test_the_command_says_why_it_cannot_and_writes_nothing(
     assert why in said
     assert "engine=detectron2 can train on it" in said
     assert not out.exists()
+
+
+def test_the_command_looks_at_the_task_before_the_backbone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = saved(tmp_path, "timm:test_resnet")
+    assert main(["transfer/mini_voc_ssd", "--backbone", str(source), "--out", str(tmp_path / "out")]) == 2
+    assert "expected a config with a FasterRCNN task, got SSD" in capsys.readouterr().err

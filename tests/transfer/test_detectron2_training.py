@@ -36,7 +36,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(root: Path, tmp_path: Path, 
     whole = train(root, tmp_path / "whole", task)
     assert all(np.isfinite(whole.losses))
     assert whole.predictions
-    assert whole.more["report"]["engine"]["engine"].startswith("detectron2 ")
+    assert whole.more["report"]["engine"].startswith("detectron2 ")
 
     def until_killed() -> None:
         killed = replace(task)

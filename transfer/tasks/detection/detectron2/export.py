@@ -14,7 +14,7 @@ from transfer.stage import Transfer
 from transfer.tasks.detection.detectron2.config import exported
 from transfer.tasks.detection.detectron2.names import converted
 from transfer.tasks.detection.detectron2.shape import ResNetShape, describe
-from transfer.tasks.detection.task import Detection
+from transfer.tasks.faster_rcnn import FasterRCNN
 
 WEIGHTS, CONFIG = "backbone.pkl", "config.yaml"
 _log = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ def export(config: Transfer, source: str, out: Path, root: Path | None) -> None:
         UserError: detectron2's trainer cannot be told this network or recipe.
         DataError: the data is not below `root`.
     """
+    task, recipe = config.task, config.recipe
+    if not isinstance(task, FasterRCNN):
+        raise UserError(f"expected a config with a FasterRCNN task, got {type(task).__name__}")
     found = backbones.load(source)
     if found.spec.layer4_stride1:
         raise UserError(f"{source}: expected a backbone whose layer4 halves the map; this one's does not")
-    task, recipe = config.task, config.recipe
-    if not isinstance(task, Detection):
-        raise UserError(f"expected a config with a FasterRCNN task, got {type(task).__name__}")
     images = None
     if recipe is not None and recipe.steps is None and root is not None:
         images = len(task.data.records(root, "train"))

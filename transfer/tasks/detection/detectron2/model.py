@@ -68,7 +68,7 @@ def build(task: "FasterRCNN", backbone: Backbone, classes: int) -> "Detector":
         pixel_std=[255 * value for value in spec.std],
         input_format="RGB",
     )
-    detector = Detector(network, found.places, {"engine": f"detectron2 {version}", "network": found.form})
+    detector = Detector(network, found.places, f"detectron2 {version}, {found.form}")
     return detector.to(memory_format=torch.channels_last)  # as the other engine's; a step takes 6 % less
 
 
@@ -94,13 +94,13 @@ class Detector(nn.Module):
     """detectron2's GeneralizedRCNN with the calls of a torchvision detector.
 
     Attributes:
-        facts: engine and version, and which network stands there, for the report.
+        facts: engine and version, and which network stands there, in words, for the report.
     """
 
-    def __init__(self, network: nn.Module, places: Places, facts: Mapping[str, Any]):
+    def __init__(self, network: nn.Module, places: Places, facts: str):
         super().__init__()
         self.network = network
-        self.facts = dict(facts)
+        self.facts = facts
         self._places = places
 
     def forward(

@@ -5,7 +5,6 @@ Features are named as there: res2 to res5 are layer1 to layer4. Letters: N image
 # Types: detectron2 is absent where this is checked, as a rule.
 # mypy: disable-error-code="import-not-found,import-untyped,misc,unused-ignore,no-untyped-call"
 
-import logging
 from typing import Any, NamedTuple
 
 import torch
@@ -21,8 +20,7 @@ from transfer.tasks.detection.detectron2.shape import ResNetShape, describe
 from transfer.tasks.detection.freezing import freeze
 
 TOLERANCE = 1e-5  # largest difference of features to ours, in their largest value
-NATIVE, WRAPPED = "detectron2's ResNet", "this project's stages as a detectron2 Backbone"
-_log = logging.getLogger(__name__)
+NATIVE, WRAPPED = "its own ResNet", "this project's stages as its Backbone"
 Places = dict[str, tuple[nn.Module, str]]  # a module, and the name of its tensor
 
 
@@ -137,7 +135,6 @@ def _wrapped(
     places = {name: (model.get_submodule(where), leaf) for name, (where, _, leaf) in split.items()}
     places = {name: place for name, place in places.items() if place[0] in used}
     freeze(ours, freeze_at, norms=norms_frozen)
-    _log.info("detectron2: %s", form)
     return Body(bottom_up, res5, ours.channels, form, places)
 
 
