@@ -93,8 +93,7 @@ class DataSet(ABC, Generic[R]):
         self._check_split(split)
         root = Path(root)
         if not root.is_dir():
-            hint = "--data-root FOLDER says where the data is (of make: DATA=FOLDER).\n"
-            return f"{self.name}, split {split!r}: the data root {root} {_what(root)}.\n{hint}{self._expected(root)}"
+            return f"{self.name}, split {split!r}: the data root {root} {_what(root)}.\n{_SAY}{self._expected(root)}"
         for path, kind in [*self._needs(root, split), *(self._box_needs(root, split) if boxes else ())]:
             there = path.is_dir() if kind == "folder" else path.is_file()
             if not there:
@@ -211,15 +210,21 @@ def _what(path: Path) -> str:
 
 
 def _beside(root: Path, path: Path) -> str:
-    """A line for who is one level too high or too low: the folder there that has what `root` lacks, if any."""
+    """The remedy where a data set's own folder is missing; it names the root that is meant if that is one level off."""
     if path.parent != root:
         return ""
     try:
         places = (root.absolute().parent, *sorted(one for one in root.iterdir() if one.is_dir()))
-        found = next((place for place in places if (place / path.name).exists()), None)
+        # A synthetic world (its mark: core.data.synthetic.world) is not what who lacks a real set wants.
+        real = [place for place in places if (place / path.name).exists() and not (place / "world.json").exists()]
     except OSError:  # a folder that may not be listed
-        return ""
-    return "" if found is None else f"There is {found / path.name}: say --data-root {found} (of make: DATA={found}).\n"
+        real = []
+    if not real:
+        return _SAY
+    return f"There is {real[0] / path.name}: say --data-root {real[0]} (of make: DATA={real[0]}).\n"
+
+
+_SAY = "--data-root FOLDER says where the data is (of make: DATA=FOLDER).\n"
 
 
 _ANNOTATIONS = {

@@ -16,6 +16,7 @@ from core.data.cub import CUB
 from core.data.imagenet import ImageNet
 from core.data.images import image_size, read_rgb
 from core.data.records import DataError, DataSet, Need
+from core.data.synthetic.world import MARK
 from core.data.voc import VOC
 from tests.data.layouts import coco, coco_boxes, cub, image, imagenet, voc
 
@@ -122,6 +123,8 @@ def test_a_root_one_level_off_names_the_right_one(tmp_path: Path, wrong: str) ->
     message = VOC().missing(tmp_path / wrong, "test")
     assert message is not None
     assert f"There is {tmp_path}/data/VOCdevkit: say --data-root {tmp_path}/data (of make" in message
+    (tmp_path / "data" / MARK).touch()
+    assert "does not exist.\n--data-root FOLDER says" in str(VOC().missing(tmp_path / wrong, "test"))
 
 
 def test_need_and_data_sets_are_values() -> None:
