@@ -77,7 +77,7 @@ def execute(config: Transfer, job: Job) -> Outcome:
 def _predict(config: Transfer, job: Job, start: backbone.Backbone) -> None:
     """Train, hand the backbone on, predict; what the first process writes is on the disk when it returns."""
     task, first = config.task, job.fabric.is_global_zero
-    model, samples = task.model(start, job.root).to(job.fabric.device), task.test_data(job.root)
+    model, tests = task.model(start, job.root).to(job.fabric.device), task.test_data(job.root)
     report, trained = _train(config, job, start, model)
     exported = task.export(model, start.spec)
     if exported is not None and first:
@@ -87,7 +87,7 @@ def _predict(config: Transfer, job: Job, start: backbone.Backbone) -> None:
     predictions = loop.predict(
         job,
         model,
-        samples=samples,
+        samples=task.prepared(tests, model, job),
         collate=task.collate,
         batch_size=config.test_batch_size,
         step=task.predict,
@@ -108,7 +108,8 @@ def _train(
     task, recipe, ranks = config.task, config.recipe, job.fabric.world_size
     samples = task.train_data(job.root) if recipe is not None else None
     if samples is not None and recipe is not None:
-        recipe.check(len(samples), ranks)  # the loop does, but after the report of a training that cannot be
+        recipe.check(len(samples), ranks)  # the loop does, but after the work and report of a training that cannot be
+        samples = task.prepared(samples, model, job)
     report = task.report(model, start, recipe, ranks, 0 if samples is None else len(samples))
     if job.fabric.is_global_zero:
         for name, value in report.items():
@@ -120,8 +121,9 @@ def _train(
     if not report:  # else the task has told what is trained
         _log.info("trained: %s parameters", f"{sum(p.numel() for group in parameters for p in group['params']):,}")
     fitted = loop.fit(
-        job, model, samples=samples, collate=task.collate, loss=task.loss, recipe=recipe, parameters=parameters
-    )
+        job, model, samples=samples, collate=task.collate, loss=task.objective(recipe, len(samples)), recipe=recipe,
+        parameters=parameters,
+    )  # fmt: skip
     _log.info("training: %s", fitted.speed)
     _calibrate(config, job, model, samples, recipe)
     return {**report, "rate": recipe.rule(len(samples))}, fitted.speed  # the loop has told it

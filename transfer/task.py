@@ -13,8 +13,9 @@ from core.backbone import Backbone, Spec
 from core.data.records import Need
 from core.errors import UserError
 from core.loader import Samples
+from core.loop import Loss
 from core.recipe import Recipe
-from core.stage import Outcome
+from core.stage import Job, Outcome
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,25 @@ class Task(ABC):
     def train_data(self, root: Path) -> Samples | None:
         """What to train on; None for a task without training."""
         return None
+
+    def prepared(self, samples: Samples, model: nn.Module, job: Job) -> Samples:
+        """`samples`, with what need be computed of them once (features of a frozen encoder). Default: as they are.
+
+        Called by every process for the training samples, before the report, and for the test's, after the training.
+
+        Args:
+            samples: what `train_data` or `test_data` returned.
+            model: on its device.
+            job: the cell: its run folder, seed, device and precision (`fabric`).
+
+        Raises:
+            UserError: what is kept from before is not of these samples and this model, or cannot be written.
+        """
+        return samples
+
+    def objective(self, recipe: Recipe, samples: int) -> Loss:
+        """What the loop minimises. Default: `loss`. One that changes with the step is `core.loop.StepAware`."""
+        return self.loss
 
     def report(
         self, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int

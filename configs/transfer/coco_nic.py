@@ -13,6 +13,7 @@ Expected: BLEU-4 of the paper: baseline 22.9, Mixup 23.2, Cutout 24.0, CutMix 24
 from core.data.coco import CocoCaptions
 from core.recipe import AdamW, Recipe
 from transfer.stage import Transfer
+from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.task import Captioning
 
 config = Transfer(
@@ -20,9 +21,7 @@ config = Transfer(
         data=CocoCaptions(train="train2014", val="val2014"),
         resize=256,
         crop=224,
-        embed=100,
-        hidden=300,
-        dropout=0.1,
+        decoder=NIC(embed=100, hidden=300, dropout=0.1),
         min_count=4,
         max_words=20,
         beam=20,

@@ -9,9 +9,12 @@ images teach the language of captions and hardly what is seen. The column shows 
 
 from core.recipe import AdamW, Cosine, Recipe
 from transfer.stage import Transfer
+from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.task import Captioning
 
 config = Transfer(
-    task=Captioning(resize=256, crop=224, embed=100, hidden=300, dropout=0.1, min_count=4, max_words=20, beam=3),
+    task=Captioning(
+        resize=256, crop=224, decoder=NIC(embed=100, hidden=300, dropout=0.1), min_count=4, max_words=20, beam=3
+    ),
     recipe=Recipe(epochs=25, batch_size=20, optimizer=AdamW(lr=2e-3), schedule=Cosine()),
 )

@@ -13,10 +13,13 @@ of 10 writes blander captions that score more, most of all on random weights; 3 
 from core.data.synthetic import World
 from core.recipe import AdamW, Cosine, Recipe
 from transfer.stage import Transfer
+from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.task import Captioning
 
 config = Transfer(
     world=World(),
-    task=Captioning(resize=192, crop=192, embed=64, hidden=128, min_count=2, max_words=20, beam=3),
+    task=Captioning(
+        resize=192, crop=192, decoder=NIC(embed=64, hidden=128), min_count=2, max_words=20, beam=3, metrics=("bleu",)
+    ),
     recipe=Recipe(epochs=20, batch_size=50, optimizer=AdamW(lr=4e-3, weight_decay=0.3), schedule=Cosine()),
 )

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from core.data.folders import file_names
 from core.data.parsing import read_text
-from core.data.records import CaptionRecord, DataError, DataSet
+from core.data.records import CaptionRecord, CaptionSet, DataError
 
 _PUBLISHED = {"train2017": 118_287, "val2017": 5_000, "train2014": 82_783, "val2014": 40_504}
 
 
 @dataclass(frozen=True)
-class CocoCaptions(DataSet[CaptionRecord]):
+class CocoCaptions(CaptionSet):
     """COCO captions. Records are sorted by image id, an image's captions by annotation id.
 
     White space inside a caption (line breaks are frequent) becomes one blank: tokens stay the same, and one caption

@@ -192,6 +192,10 @@ class SceneSet(DataSet[SceneRecord]):
         return Naming(tuple(range(len(self.classes(root)))))
 
 
+class CaptionSet(DataSet[CaptionRecord]):
+    """A captioning data set: one of its splits is "train"."""
+
+
 @dataclass(frozen=True)
 class Need:
     """A split that a run reads."""

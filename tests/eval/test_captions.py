@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eval import captions
-from eval.captions import bleu, tokenize
+from eval.captions import bleu as captions
+from eval.captions.bleu import bleu, tokenize
 from eval.errors import EvalError
 
 REFERENCES = {

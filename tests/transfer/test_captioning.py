@@ -7,7 +7,8 @@ import torch
 
 from core.errors import UserError
 from transfer.tasks.captioning.data import pad
-from transfer.tasks.captioning.decoder import NIC, targets
+from transfer.tasks.captioning.decoder import targets
+from transfer.tasks.captioning.nic import NICNetwork
 from transfer.tasks.captioning.vocabulary import END, PAD, SPECIAL, START, UNK, Vocabulary, tokenize
 
 CAPTIONS = ("A dog runs.", "a dog sits", "The cat sits.")
@@ -54,9 +55,9 @@ def test_a_vocabulary_without_words_or_with_a_word_twice_is_refused() -> None:
         Vocabulary(("dog",))
 
 
-def network(dropout: float = 0.0) -> NIC:
+def network(dropout: float = 0.0) -> NICNetwork:
     torch.manual_seed(0)
-    return NIC(5, 8, embed=6, hidden=7, dropout=dropout).double()
+    return NICNetwork(5, 8, embed=6, hidden=7, dropout=dropout).double()
 
 
 def test_the_loss_is_the_mean_over_words_and_ends_of_all_captions() -> None:
@@ -66,7 +67,7 @@ def test_the_loss_is_the_mean_over_words_and_ends_of_all_captions() -> None:
     probabilities = {END: 0.5, 4: 0.25, 5: 0.125, 6: 0.125}
     nic.output.bias.data = torch.tensor([math.log(probabilities.get(i, 1e-300)) for i in range(8)], dtype=torch.double)
     tokens = pad([[START, 4, END], [START, 5, 6, 4, END]])
-    logits = nic(torch.randn(2, 5, dtype=torch.double), tokens)
+    logits = nic(torch.randn(2, 5, dtype=torch.double), tokens).logits
     assert targets(tokens).tolist() == [4, END, 5, 6, 4, END]
     loss = torch.nn.functional.cross_entropy(logits, targets(tokens))
     assert loss.item() == pytest.approx(math.log(2) * (2 + 1 + 3 + 3 + 2 + 1) / 6, rel=1e-12)
@@ -83,7 +84,7 @@ def test_teacher_forcing_is_the_lstm_step_by_step_image_first() -> None:
     for word in caption[:-1]:
         state = cell(nic.embed(torch.tensor([word])), state)
         expected.append(nic.output(state[0]))
-    torch.testing.assert_close(nic(features, torch.tensor([caption])), torch.cat(expected))
+    torch.testing.assert_close(nic(features, torch.tensor([caption])).logits, torch.cat(expected))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -93,7 +94,7 @@ def test_padding_changes_neither_loss_nor_gradients(training: bool) -> None:
         nic = network().train(training)
         features = torch.arange(10, dtype=torch.double).view(2, 5).cos()
         tokens = torch.nn.functional.pad(pad([[START, 4, 5, 6, END], [START, 7, END]]), (0, extra), value=PAD)
-        loss = torch.nn.functional.cross_entropy(nic(features, tokens), targets(tokens))
+        loss = torch.nn.functional.cross_entropy(nic(features, tokens).logits, targets(tokens))
         torch.autograd.backward(loss)
         results.append([loss, *(p.grad for p in nic.parameters())])
     torch.testing.assert_close(results[0], results[1])
@@ -102,8 +103,8 @@ def test_padding_changes_neither_loss_nor_gradients(training: bool) -> None:
 def test_a_word_is_predicted_from_those_before_it_only() -> None:
     nic = network().eval()
     features = torch.randn(1, 5, dtype=torch.double)
-    one = nic(features, torch.tensor([[START, 4, 5, 6, END]]))
-    other = nic(features, torch.tensor([[START, 4, 7, 4, END]]))
+    one = nic(features, torch.tensor([[START, 4, 5, 6, END]])).logits
+    other = nic(features, torch.tensor([[START, 4, 7, 4, END]])).logits
     torch.testing.assert_close(one[:2], other[:2])
     assert (one[2] - other[2]).abs().max() > 1e-4
 

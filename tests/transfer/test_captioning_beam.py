@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from transfer.tasks.captioning.beam import Rules, State, search
-from transfer.tasks.captioning.decoder import NIC
+from transfer.tasks.captioning.beam import Memory, Rules, State, search
+from transfer.tasks.captioning.nic import NICNetwork
 
 PAD, START, END, UNK = range(4)
 WORDS = 9
@@ -27,7 +27,7 @@ class Transitions:
         self.logits = logits  # [N, last but one, last, next]
         self.calls = 0
 
-    def __call__(self, last: Tensor, state: State) -> tuple[Tensor, State]:
+    def __call__(self, last: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
         self.calls += 1
         image, before = state
         return self.logits[image, before, last], (image, last)
@@ -84,7 +84,7 @@ def unpadded(words: Tensor) -> list[list[int]]:
 @pytest.mark.parametrize("end", [-3.0, 0.0, 2.0])
 def test_the_batch_finds_what_a_plain_search_of_each_image_finds(beam: int, alpha: float, end: float) -> None:
     state, model = table(seed=beam, images=25, end=end)
-    words, scores = search(model, state, beam=beam, rules=rules(alpha=alpha))
+    words, scores = search(model, state, (), beam=beam, rules=rules(alpha=alpha))
     for image, (found, score) in enumerate(zip(unpadded(words), scores.tolist(), strict=True)):
         expected, expected_score = oracle(model, image, beam, rules(alpha=alpha))
         assert found == expected
@@ -93,7 +93,7 @@ def test_the_batch_finds_what_a_plain_search_of_each_image_finds(beam: int, alph
 
 def test_beam_1_is_greedy() -> None:
     state, model = table(seed=1, images=40)
-    words, _ = search(model, state, beam=1, rules=rules(max_words=5))
+    words, _ = search(model, state, (), beam=1, rules=rules(max_words=5))
     for image, found in enumerate(unpadded(words)):
         greedy: list[int] = []
         while END not in greedy:
@@ -107,9 +107,9 @@ def test_beam_1_is_greedy() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_no_beam_is_worse_than_greedy_and_some_are_better(alpha: float) -> None:
     state, model = table(seed=3, images=300)
-    greedy = search(model, state, beam=1, rules=rules(alpha=alpha))[1]
+    greedy = search(model, state, (), beam=1, rules=rules(alpha=alpha))[1]
     for beam in (2, 3, 4, 8):
-        scores = search(model, state, beam=beam, rules=rules(alpha=alpha))[1]
+        scores = search(model, state, (), beam=beam, rules=rules(alpha=alpha))[1]
         assert (scores >= greedy - 1e-12).all()
         assert (scores > greedy + 1e-6).any()
 
@@ -118,14 +118,14 @@ def test_greedys_caption_is_kept_where_a_plain_beam_loses_it() -> None:
     state, model = table(seed=3, images=300)
     lost = [i for i in range(300) if plain(model, i, 2, rules())[1] < plain(model, i, 1, rules())[1] - 1e-9]
     assert lost  # such images exist: the search of greedy's caption beside the beam is needed
-    scores = search(model, state, beam=2, rules=rules())[1]
+    scores = search(model, state, (), beam=2, rules=rules())[1]
     for image in lost:
         assert scores[image].item() == pytest.approx(plain(model, image, 1, rules())[1], abs=1e-9)
 
 
 def test_a_beam_that_holds_everything_finds_the_most_probable_caption() -> None:
     state, model = table(seed=4, images=4)
-    words, scores = search(model, state, beam=400, rules=rules(max_words=3))
+    words, scores = search(model, state, (), beam=400, rules=rules(max_words=3))
     usable = [w for w in range(WORDS) if w not in (PAD, START, END, UNK)]
     captions = [[*c, END] for n in (1, 2, 3) for c in itertools.product(usable, repeat=n)]
     for image, (found, score) in enumerate(zip(unpadded(words), scores.tolist(), strict=True)):
@@ -140,7 +140,7 @@ def test_every_caption_is_finished_not_empty_and_free_of_forbidden_words(beam: i
     model.logits[..., [PAD, START, UNK]] += 9  # the model wants nothing else
     model.logits[20:40, ..., END] += 20  # these would be empty captions
     model.logits[40:, ..., END] -= 20  # these would never end
-    words, scores = search(model, state, beam=beam, rules=rules(max_words=6))
+    words, scores = search(model, state, (), beam=beam, rules=rules(max_words=6))
     assert scores.isfinite().all()
     for image, caption in enumerate(words.tolist()):
         end = caption.index(END)
@@ -153,20 +153,20 @@ def test_every_caption_is_finished_not_empty_and_free_of_forbidden_words(beam: i
 
 def test_scores_are_the_models_log_probabilities() -> None:
     state, model = table(seed=6, images=30)
-    words, scores = search(model, state, beam=3, rules=rules())
+    words, scores = search(model, state, (), beam=3, rules=rules())
     for image, (found, score) in enumerate(zip(unpadded(words), scores.tolist(), strict=True)):
         assert score == pytest.approx(model.log_probability(image, found), abs=1e-9)
 
 
 def test_the_search_stops_when_all_images_are_done() -> None:
     state, model = table(seed=7, images=5, end=30.0)
-    search(model, state, beam=3, rules=rules(max_words=50))
+    search(model, state, (), beam=3, rules=rules(max_words=50))
     assert model.calls <= 3  # one word and END; then greedy's, if that was lost
 
 
 def test_an_image_gets_the_same_caption_alone_and_in_a_batch_of_an_lstm() -> None:
     torch.manual_seed(0)
-    nic = NIC(6, 12, embed=8, hidden=10, dropout=0.5).double().eval()
+    nic = NICNetwork(6, 12, embed=8, hidden=10, dropout=0.5).double().eval()
     torch.nn.init.normal_(nic.output.weight)
     features = torch.randn(7, 6, dtype=torch.float64)
     allowed = rules(max_words=8)

@@ -20,8 +20,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-State: TypeAlias = tuple[Tensor, ...]  # every tensor [M, ...]
-Step: TypeAlias = Callable[[Tensor, State], tuple[Tensor, State]]  # (last words [M], state) -> (logits [M, V], state)
+State: TypeAlias = tuple[Tensor, ...]  # every tensor [M, ...]; follows the beams
+Memory: TypeAlias = tuple[Tensor, ...]  # every tensor [N, ...]; what each step sees of the images, all beams alike
+Step: TypeAlias = Callable[[Tensor, State, Memory], tuple[Tensor, State]]
+"""(last words [M], state, memory) -> (logits [M, V], state)"""
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,18 @@ class Rules:
     never: tuple[int, ...]
     max_words: int
     alpha: float = 0.0
+    min_words: int = 1
+    no_repeat: int = 0
 
 
 @torch.inference_mode()
-def search(step: Step, state: State, *, beam: int, rules: Rules) -> tuple[Tensor, Tensor]:
+def search(step: Step, state: State, memory: Memory, *, beam: int, rules: Rules) -> tuple[Tensor, Tensor]:
     """The best caption of each image.
 
     Args:
         step: the model. It is called with N x K rows, the K beams of an image one after another.
         state: the model's state before START, one row for each image.
+        memory: what every step sees of the images, one row for each.
         beam: how many beams, K.
         rules: which captions there are.
 
@@ -52,14 +57,14 @@ def search(step: Step, state: State, *, beam: int, rules: Rules) -> tuple[Tensor
     beams = _Beams(state[0].shape[0], beam, rules, state[0].device)
     rows = _take(state, beams.image.flatten())
     for length in range(rules.max_words + 1):
-        logits, rows = step(beams.last.flatten(), rows)
+        logits, rows = step(beams.last.flatten(), rows, memory)
         rows = _take(rows, beams.advance(logits, length))
         if bool(beams.over.all()):
             break
     words, scores = beams.best()
     lost = (~beams.greedy_kept).nonzero().squeeze(1)
     if beam > 1 and len(lost) > 0:
-        greedy, greedy_scores = search(step, _take(state, lost), beam=1, rules=rules)
+        greedy, greedy_scores = search(step, _take(state, lost), _take(memory, lost), beam=1, rules=rules)
         words, scores = _better(words, scores, lost, greedy, greedy_scores, rules.pad)
     return words, scores
 
@@ -128,7 +133,7 @@ class _Beams:
         return self.words.gather(1, index[:, None, None].expand(-1, -1, self.words.shape[2])).squeeze(1), score
 
 
-def _take(state: State, rows: Tensor) -> State:
+def _take(state: tuple[Tensor, ...], rows: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.index_select(0, rows) for tensor in state)
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
@@ -43,33 +45,34 @@ class View:
 
 
 class Example(NamedTuple):
-    """An image, by its place among the records and by its id, with what is needed of pixels and caption."""
+    """An image by its id, with what is needed of pixels, features and caption."""
 
-    image: int
     id: int
     pixels: Tensor | None  # uint8 [3, S, S]; None: the features are known already
+    features: Tensor | None  # float16 [C], or [P, C]; None: the encoder looks at the pixels
     tokens: list[int] | None  # START, words, END; None in the test
 
 
 class Batch(NamedTuple):
     """Examples side by side."""
 
-    images: Tensor  # int64 [N], places among the records
     ids: list[int]
     pixels: Tensor | None  # uint8 [N, 3, S, S]
+    features: Tensor | None  # float16 [N, C], or [N, P, C]
     tokens: Tensor | None  # int64 [N, T], PAD after the end
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Training samples. view: None where features are cached, so that no image need be read for a sample."""
+    """Training samples. features: of every record, where the frozen encoder's are known."""
 
     records: Sequence[CaptionRecord]
     pairs: Sequence[tuple[int, list[int]]]  # index of the record, ids of a caption
-    view: View | None
+    view: View
+    features: NDArray[np.float16] | None = None
 
     @classmethod
-    def of(cls, records: Sequence[CaptionRecord], vocabulary: Vocabulary, max_words: int, view: View | None) -> "Pairs":
+    def of(cls, records: Sequence[CaptionRecord], vocabulary: Vocabulary, max_words: int, view: View) -> "Pairs":
         """Every caption with its image."""
         captions = [(index, caption) for index, record in enumerate(records) for caption in record.captions]
         return cls(records, [(index, vocabulary.encode(caption, max_words)) for index, caption in captions], view)
@@ -80,36 +83,44 @@ class Pairs:
     def sample(self, index: int) -> Example:
         """One pair."""
         image, tokens = self.pairs[index]
-        record = self.records[image]
-        return Example(image, record.id, self.view(record.path) if self.view else None, tokens)
+        return _example(self.records[image], image, self.view, self.features, tokens)
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Test samples: each image once."""
+    """Test samples: each image once. features: as in `Pairs`."""
 
     records: Sequence[CaptionRecord]
     view: View
+    features: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
     def sample(self, index: int) -> Example:
         """One image."""
-        record = self.records[index]
-        return Example(index, record.id, self.view(record.path), None)
+        return _example(self.records[index], index, self.view, self.features, None)
+
+
+def _example(
+    record: CaptionRecord, index: int, view: View, features: NDArray[np.float16] | None, tokens: list[int] | None
+) -> Example:
+    if features is None:
+        return Example(record.id, view(record.path), None, tokens)
+    return Example(record.id, None, torch.from_numpy(features[index]), tokens)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """A list of examples, all with pixels or none, all with captions or none, as a batch."""
+    """A list of examples, all with pixels or all with features, all with captions or none, as a batch."""
     pixels = [example.pixels for example in examples if example.pixels is not None]
+    features = [example.features for example in examples if example.features is not None]
     captions = [example.tokens for example in examples if example.tokens is not None]
-    assert len(pixels) in (0, len(examples))
+    assert sorted((len(pixels), len(features))) == [0, len(examples)]
     assert len(captions) in (0, len(examples))
     return Batch(
-        torch.tensor([example.image for example in examples]),
         [example.id for example in examples],
         torch.stack(pixels) if pixels else None,
+        torch.stack(features) if features else None,
         pad(captions) if captions else None,
     )
 

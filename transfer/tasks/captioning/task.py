@@ -8,49 +8,59 @@ keeps its statistics (there it runs in train mode, with no gradient); features c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from core.backbone import Backbone
+from core.config import unhashed
 from core.data.coco import CocoCaptions
-from core.data.records import CaptionRecord, Need
+from core.data.records import CaptionRecord, CaptionSet, Need
+from core.loader import Samples
+from core.recipe import Recipe
 from core.resnet import trunk
-from core.stage import Metric, Outcome
-from eval.captions import bleu
+from core.stage import Job, Metric, Outcome
+from eval.captions.bleu import bleu
 from transfer.task import Task
 from transfer.tasks.captioning.beam import Rules
 from transfer.tasks.captioning.data import Batch, Example, Pairs, Pictures, View, collate
-from transfer.tasks.captioning.decoder import NIC, targets
-from transfer.tasks.captioning.model import Bank, Captioner
+from transfer.tasks.captioning.decoder import Decoder
+from transfer.tasks.captioning.features import features
+from transfer.tasks.captioning.model import Captioner
+from transfer.tasks.captioning.nic import NIC
+from transfer.tasks.captioning.objective import Objective, ScheduledSampling
 from transfer.tasks.captioning.vocabulary import END, PAD, START, UNK, Vocabulary
 
 
 @dataclass(frozen=True)
 class Captioning(Task):
-    """NIC on a frozen or fine-tuned encoder. Sizes by default are those of the paper's code."""
+    """A decoder on a frozen or fine-tuned encoder. Sizes by default are those of the paper's code."""
 
-    data: CocoCaptions = field(default_factory=CocoCaptions)
-    """Images with captions; trained on its split "train", tested on "val"."""
+    data: CaptionSet = field(default_factory=CocoCaptions)
+    """Images with captions; trained on its split "train"."""
+    test_split: str = "val"
+    """The split that is described and scored."""
     resize: int = 256
     """Images are stretched to a square of this side (pixels)."""
     crop: int = 224
     """The part of it that the encoder sees (pixels): its centre, unless `augment`."""
     augment: bool = False
     """Train on random crops and flips. Every image is then read and encoded for each of its captions, each epoch."""
-    finetune: bool = False
-    """Train the encoder too (its batch normalisations keep their statistics). Else its features are computed once."""
+    finetune_from: float | None = None
+    """The epoch (from 0) from which the encoder is trained too; its batch normalisations keep their statistics. None:
+    it is frozen, and its features are computed once unless `augment`."""
     encoder_lr_scale: float = 0.01
-    """Factor of the learning rate for the encoder when `finetune`."""
-    embed: int = 100
-    """Size of a word's and of the image's embedding."""
-    hidden: int = 300
-    """Units of the LSTM."""
-    dropout: float = 0.1
-    """Probability that an output of the LSTM is dropped in training."""
+    """Factor of the learning rate for the encoder when it is trained."""
+    features: Path | None = unhashed(None)
+    """The folder that keeps a frozen encoder's features. None: `features` beside the run's stage."""
+    decoder: Decoder = field(default_factory=NIC)
+    """What talks: `NIC` or `Attention`."""
+    smoothing: float = 0.0
+    """Label smoothing: the share of a word's probability that goes to all words alike."""
+    sampling: ScheduledSampling = field(default_factory=ScheduledSampling)
+    """Scheduled sampling; off by default."""
     min_count: int = 4
     """Words that occur less often in the training captions are unknown."""
     max_words: int = 20
@@ -59,45 +69,49 @@ class Captioning(Task):
     """Captions that the search keeps for an image; 1 is greedy."""
     alpha: float = 0.0
     """Length normalisation: captions compete by log-probability / length ** alpha. 0: none."""
+    min_words: int = 1
+    """Shortest caption that the search writes."""
+    no_repeat: int = 0
+    """The search writes no n-gram of this length twice in a caption. 0: it may."""
+    metrics: tuple[str, ...] = ("bleu", "meteor", "rouge_l", "cider")
+    """What is computed; BLEU-4, the headline, always is."""
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        positive = ("resize", "crop", "embed", "hidden", "min_count", "max_words", "beam")
-        for name in positive:
+        for name in ("resize", "crop", "min_count", "max_words", "beam", "min_words"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.crop > self.resize:
             raise ValueError(f"crop: expected at most resize={self.resize}, got {self.crop}")
-        if not 0 <= self.dropout < 1 or self.alpha < 0 or self.encoder_lr_scale < 0:
-            raise ValueError("expected dropout in [0, 1), alpha and encoder_lr_scale of 0 or more")
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words: expected at most max_words={self.max_words}, got {self.min_words}")
+        if not 0 <= self.smoothing < 1 or self.alpha < 0 or self.encoder_lr_scale < 0 or self.no_repeat < 0:
+            raise ValueError("expected smoothing in [0, 1), and alpha, encoder_lr_scale, no_repeat of 0 or more")
 
     def needs(self) -> tuple[Need, ...]:
-        """Train and val split."""
-        return Need(self.data, "train"), Need(self.data, "val")
+        """Training and test split."""
+        return Need(self.data, "train"), Need(self.data, self.test_split)
 
     def model(self, backbone: Backbone, root: Path) -> nn.Module:
         """Encoder and a fresh decoder for the words of the training captions."""
-        records = self.data.records(root, "train")
-        vocabulary = self._vocabulary(records)
-        body = trunk(backbone.model)
-        nic = NIC(body.channels[-1], len(vocabulary), embed=self.embed, hidden=self.hidden, dropout=self.dropout)
-        model = Captioner(body, backbone.spec, nic, vocabulary, finetune=self.finetune)
-        if self._cached:
-            model.bank = Bank([record.path for record in records], View(self.resize, self.crop))
-        return model
+        vocabulary = self._vocabulary(self.data.records(root, "train"))
+        body, decoder = trunk(backbone.model), self.decoder
+        network = decoder.build(body.channels[-1], len(vocabulary))
+        finetune = self.finetune_from is not None
+        return Captioner(body, backbone.spec, network, vocabulary, spatial=decoder.spatial, finetune=finetune)
 
     def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
-        """The decoder; with `finetune` the encoder at its own learning rate."""
+        """The decoder; with `finetune_from` the encoder at its own learning rate."""
         model = cast(Captioner, model)
-        groups: list[dict[str, Any]] = [{"params": list(model.nic.parameters())}]
-        if self.finetune:
+        groups: list[dict[str, Any]] = [{"params": list(model.decoder.parameters())}]
+        if self.finetune_from is not None:
             groups.append({"params": list(model.encoder.parameters()), "lr_scale": self.encoder_lr_scale})
         return groups
 
     def train_data(self, root: Path) -> Pairs:
         """All (image, caption) pairs."""
-        view = None if self._cached else View(self.resize, self.crop, self.augment)
         records = self.data.records(root, "train")
+        view = View(self.resize, self.crop, self.augment)
         return Pairs.of(records, self._vocabulary(records), self.max_words, view)
 
     def samples(self, images: int) -> int:
@@ -106,38 +120,41 @@ class Captioning(Task):
 
     def test_data(self, root: Path) -> Pictures:
         """The test images, centre crops."""
-        return Pictures(self.data.records(root, "val"), View(self.resize, self.crop))
+        return Pictures(self.data.records(root, self.test_split), View(self.resize, self.crop))
+
+    def prepared(self, samples: Samples, model: nn.Module, job: Job) -> Samples:
+        """With the features of all images where the encoder stays as it is and the images too."""
+        assert isinstance(samples, Pairs | Pictures)
+        if self.finetune_from is not None or samples.view.augment:
+            return samples
+        return replace(samples, features=features(samples.records, samples.view, cast(Captioner, model), job))
 
     def collate(self, samples: list[Example]) -> Batch:
         """Examples as a batch."""
         return collate(samples)
 
-    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def objective(self, recipe: Recipe, samples: int) -> Objective:
         """Cross-entropy of the next word, a mean over all words and ends of the batch."""
-        assert batch.tokens is not None
-        loss = nn.functional.cross_entropy(model(batch), targets(batch.tokens))
-        return loss, {"perplexity": loss.detach().exp()}
+        return Objective(self.smoothing, self.sampling, recipe.steps_per_epoch(samples))
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
         """An entry of COCO's caption results for each image."""
-        assert batch.pixels is not None
-        rules = Rules(pad=PAD, start=START, end=END, never=(UNK,), max_words=self.max_words, alpha=self.alpha)
-        captions = cast(Captioner, model).describe(batch.pixels, self.beam, rules)
+        rules = Rules(
+            pad=PAD, start=START, end=END, never=(UNK,), max_words=self.max_words, alpha=self.alpha,
+            min_words=self.min_words, no_repeat=self.no_repeat,
+        )  # fmt: skip
+        captions = cast(Captioner, model).describe(batch, self.beam, rules)
         return [{"image_id": id, "caption": caption} for id, caption in zip(batch.ids, captions, strict=True)]
 
     def score(self, saved: Any, root: Path) -> Outcome:
         """BLEU-4 (the headline) and BLEU-1 to 3, in percent, as the paper gives them."""
-        references = {record.id: list(record.captions) for record in self.data.records(root, "val")}
+        references = {record.id: list(record.captions) for record in self.data.records(root, self.test_split)}
         found = bleu({entry["image_id"]: entry["caption"] for entry in saved}, references)
         values = {"bleu4": found.bleu4, "bleu1": found.bleu1, "bleu2": found.bleu2, "bleu3": found.bleu3}
         metrics = {name: Metric(100 * value, "%", higher_is_better=True) for name, value in values.items()}
         different = len({entry["caption"] for entry in saved})
         lengths = {"candidate_length": found.candidate_length, "reference_length": found.reference_length}
         return Outcome(metrics, {**lengths, "different_captions": different})
-
-    @property
-    def _cached(self) -> bool:
-        return not (self.finetune or self.augment)
 
     def _vocabulary(self, records: Sequence[CaptionRecord]) -> Vocabulary:
         return Vocabulary.build((caption for record in records for caption in record.captions), self.min_count)

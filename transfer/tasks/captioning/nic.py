@@ -1,0 +1,98 @@
+"""NIC: an LSTM that sees the image once, as the word before START. Source: Vinyals et al., "Show and Tell", CVPR 2015.
+
+Details from the code that the CutMix paper names (stevehuanghe/image_captioning): the image's features pass a linear
+layer and a batch normalisation (momentum .01) to the size of a word's embedding; dropout is on the LSTM's output only;
+the embedding and the output layer start uniform in +-.1, the image's layer normal with standard deviation .02.
+
+Letters as in `decoder`; H: hidden units.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import UserError
+from transfer.tasks.captioning.beam import Memory, State
+from transfer.tasks.captioning.decoder import Decoder, DecoderNetwork, Said
+from transfer.tasks.captioning.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class NIC(Decoder):
+    """Show and Tell's decoder. Sizes by default are those of the paper's code."""
+
+    embed: int = 100
+    """Size of a word's and of the image's embedding."""
+    hidden: int = 300
+    """Units of the LSTM."""
+    dropout: float = 0.1
+    """Probability that an output of the LSTM is dropped in training."""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        for name in ("embed", "hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: expected a probability in [0, 1), got {self.dropout}")
+
+    @property
+    def spatial(self) -> bool:
+        """No: it reads the mean of the map."""
+        return False
+
+    def build(self, channels: int, words: int) -> "NICNetwork":
+        """The network, with fresh weights."""
+        return NICNetwork(channels, words, embed=self.embed, hidden=self.hidden, dropout=self.dropout)
+
+
+class NICNetwork(DecoderNetwork):
+    """NIC's network."""
+
+    def __init__(self, channels: int, words: int, *, embed: int, hidden: int, dropout: float) -> None:
+        """Sizes: features, vocabulary, embedding, LSTM; dropout: probability that an output of the LSTM is dropped."""
+        super().__init__()
+        self.image = nn.Linear(channels, embed)
+        self.norm = nn.BatchNorm1d(embed, momentum=0.01)
+        self.embed = nn.Embedding(words, embed)
+        self.lstm = nn.LSTM(embed, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, words)
+        nn.init.normal_(self.image.weight, std=0.02)
+        nn.init.zeros_(self.image.bias)
+        nn.init.uniform_(self.embed.weight, -0.1, 0.1)
+        nn.init.uniform_(self.output.weight, -0.1, 0.1)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, features: Tensor, tokens: Tensor, sampled: float = 0.0) -> Said:
+        """Teacher forcing on [N, C].
+
+        Raises:
+            UserError: one image alone in a training batch, which batch normalisation cannot normalise.
+        """
+        if self.training and len(features) < 2:
+            raise UserError("captioning: expected batches of 2 or more (batch normalisation of the image), got 1")
+        assert sampled == 0.0
+        inputs = torch.cat([self._embed_image(features), self.embed(tokens[:, :-1])], dim=1)  # [N, T, embed]
+        outputs = self.lstm(inputs)[0][:, 1:]  # [N, T - 1, H]; what the image itself predicts is not trained
+        return Said(self._logits(outputs[tokens[:, 1:] != PAD]), features.new_zeros(()))
+
+    def start(self, features: Tensor) -> tuple[State, Memory]:
+        """The state [N, H] (hidden, cell) after the image; nothing more of it is seen."""
+        _, (hidden, cell) = self.lstm(self._embed_image(features))
+        return (hidden[0], cell[0]), ()
+
+    def step(self, words: Tensor, state: State, memory: Memory) -> tuple[Tensor, State]:
+        """One word further."""
+        hidden, cell = state
+        _, (hidden, cell) = self.lstm(self.embed(words)[:, None], (hidden[None], cell[None]))
+        return self._logits(hidden[0]), (hidden[0], cell[0])
+
+    def _embed_image(self, features: Tensor) -> Tensor:
+        embedded: Tensor = self.norm(self.image(features))
+        return embedded[:, None]  # [N, 1, embed]
+
+    def _logits(self, outputs: Tensor) -> Tensor:
+        logits: Tensor = self.output(self.dropout(outputs))
+        return logits
