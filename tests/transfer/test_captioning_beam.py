@@ -171,12 +171,12 @@ def test_an_image_gets_the_same_caption_alone_and_in_a_batch_of_an_lstm() -> Non
     features = torch.randn(7, 6, dtype=torch.float64)
     allowed = rules(max_words=8)
     with torch.inference_mode():
-        state = nic.start(features)
-        words, scores = search(nic.step, state, beam=4, rules=allowed)
+        state, memory = nic.start(features)
+        words, scores = search(nic.step, state, memory, beam=4, rules=allowed)
         for image in range(7):
-            alone, score = search(nic.step, tuple(s[image : image + 1] for s in state), beam=4, rules=allowed)
+            alone, score = search(nic.step, tuple(s[image : image + 1] for s in state), (), beam=4, rules=allowed)
             assert unpadded(alone)[0] == unpadded(words)[image]
             assert score.item() == pytest.approx(scores[image].item(), abs=1e-9)
-        logits = nic(features[:1], torch.tensor([[START, *unpadded(words)[0]]]))
+        logits = nic(features[:1], torch.tensor([[START, *unpadded(words)[0]]])).logits
     steps = logits.log_softmax(1).gather(1, torch.tensor(unpadded(words)[0])[:, None])
     assert steps.sum().item() == pytest.approx(scores[0].item(), abs=1e-9)
