@@ -24,3 +24,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def refuse_unwritable(path: Path) -> None:
+    """EvalError where a file of this name could not be written: said before the work, not after."""
+    try:
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        fault = "a folder has this name" if path.is_dir() else "" if there.is_dir() else f"{there} is no folder"
+    except OSError as error:  # a folder above may not be looked into
+        raise EvalError(f"{path}: cannot be written: {error}") from None
+    if not fault and not os.access(there, os.W_OK):
+        fault = f"{there} may not be written to"
+    if fault:
+        raise EvalError(f"{path}: cannot be written: {fault}")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from eval.detection.matching import Matches
 from eval.detection.semantics import Rule
 from eval.errors import EvalError
-from eval.localization.bootstrap import Bootstrap, Interval, interval
+from eval.localization.bootstrap import Bootstrap
 
 _CELLS = 1 << 23  # detections times resamples at once: some 40 MB
 
@@ -70,28 +70,6 @@ def mean(table: NDArray[np.float64]) -> NDArray[np.float64]:
         raise EvalError("no resample has an object that is asked for: there is no interval")
     there = ~np.isnan(table)
     return np.asarray(100 * np.where(there, table, 0.0).sum(axis=0) / there.sum(axis=0))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Of two predictions on the same images, in percent."""
-
-    first: float
-    second: float
-    value: float
-    """First minus second, percentage points."""
-    interval: Interval
-    """95%, of the differences within each resample."""
-    share_above: float
-    """Of the resamples, the share with a difference above 0."""
-
-    @classmethod
-    def of(
-        cls, values: tuple[float, float], resamples: tuple[NDArray[np.float64], NDArray[np.float64]]
-    ) -> "Difference":
-        """From both numbers on the whole set, and in the same resamples ([R] each)."""
-        differences = resamples[0] - resamples[1]
-        return cls(*values, values[0] - values[1], interval(differences), float(np.mean(differences > 0)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,14 @@ Everything but the parser is imported once the command line is understood, so th
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.arguments import RESAMPLES, resamples, seed, warnings_shown
 from eval.errors import EvalError
+from eval.files import refuse_unwritable, replacing
 
 if TYPE_CHECKING:
     from eval.detection.detections import Detections
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from eval.detection.summary import Summary
 
 ABOUT = "average precision of detections, by VOC's rules or COCO's, with intervals and a split of the errors"
-_RESAMPLES = 1000  # of --against, where --bootstrap does not say
 _COUNTED = "; a file whose category_id counts from 1 needs --first-category 1"
 _RULES: dict[str, "Rule"] = {"11-points": "11 points", "area": "area"}
 
@@ -62,15 +62,15 @@ def _rules(group: "argparse._ArgumentGroup") -> None:
 
 def _analysis(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--bootstrap", type=_resamples, default=0, metavar="N", help="95%% intervals from N resamples of the images"
+        "--bootstrap", type=resamples, default=0, metavar="N", help="95%% intervals from N resamples of the images"
     )
     group.add_argument(
         "--against",
         type=Path,
         metavar="OTHER",
-        help=f"other predictions: the difference, in the same resamples ({_RESAMPLES} unless --bootstrap says)",
+        help=f"other predictions: the difference, in the same resamples ({RESAMPLES} unless --bootstrap says)",
     )
-    group.add_argument("--seed", type=_seed, help="of the resamples (default: 0)")
+    group.add_argument("--seed", type=seed, help="of the resamples (default: 0)")
     group.add_argument("--errors", action="store_true", help="what each kind of error costs at IoU .5, as TIDE does")
     group.add_argument(
         "--curves",
@@ -86,17 +86,13 @@ def run(args: argparse.Namespace) -> None:
     from core.data.records import DataError
     from eval.detection.detections import NoDetections
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings_shown():
         warnings.simplefilter("ignore", NoDetections)  # `_evaluation` has the file's name
         try:
             summary = _summary(args)
             text = summary.text()
         except DataError as error:
             raise EvalError(str(error)) from error
-    shown = (warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning))
-    for message in dict.fromkeys(str(warning.message) for warning in shown):
-        sys.stderr.write(f"warning: {message}\n")
     try:
         written = _write(args, summary)  # first: the reader of stdout may go away
     finally:
@@ -109,7 +105,6 @@ def _summary(args: argparse.Namespace) -> "Summary":
     from eval.detection.summary import Summary
 
     _refuse_early(args)
-    seed = args.seed or 0
     truth = _ground_truth(args)
     one = _evaluation(args, args.predictions, truth)
     asked = (args.semantics, args.rule, args.bootstrap, args.against, args.errors, args.curves)
@@ -120,9 +115,9 @@ def _summary(args: argparse.Namespace) -> "Summary":
         voc=truth.instances is None or any(asked),
         coco=None if truth.instances is None else one.coco,
         side_by_side=one.side_by_side() if args.all_semantics else None,
-        intervals=one.intervals(args.bootstrap, seed) if args.bootstrap else None,
+        intervals=one.intervals(args.bootstrap, args.seed or 0) if args.bootstrap else None,
         against=str(args.against),
-        difference=None if other is None else one.minus(other, args.bootstrap or _RESAMPLES, seed),
+        difference=None if other is None else one.minus(other, args.bootstrap or RESAMPLES, args.seed or 0),
         errors=one.errors() if args.errors else None,
     )
 
@@ -135,22 +130,10 @@ def _refuse_early(args: argparse.Namespace) -> None:
         from eval.detection.curves import check_kind
 
         check_kind(args.curves)
-        _refuse_unwritable(args.curves)
-        _refuse_unwritable(args.curves.with_suffix(".csv"))
+        refuse_unwritable(args.curves)
+        refuse_unwritable(args.curves.with_suffix(".csv"))
     if args.json is not None:
-        _refuse_unwritable(args.json)
-
-
-def _refuse_unwritable(path: Path) -> None:
-    try:
-        there = next(folder for folder in path.absolute().parents if folder.exists())
-        fault = "a folder has this name" if path.is_dir() else "" if there.is_dir() else f"{there} is no folder"
-    except OSError as error:  # a folder above may not be looked into
-        raise EvalError(f"{path}: cannot be written: {error}") from None
-    if not fault and not os.access(there, os.W_OK):
-        fault = f"{there} may not be written to"
-    if fault:
-        raise EvalError(f"{path}: cannot be written: {fault}")
+        refuse_unwritable(args.json)
 
 
 def _ground_truth(args: argparse.Namespace) -> "GroundTruth":
@@ -205,7 +188,6 @@ def _semantics(name: str) -> "Semantics":
 def _write(args: argparse.Namespace, summary: "Summary") -> list[Path]:
     """The files that were asked for."""
     from eval.detection.curves import draw, write_csv
-    from eval.files import replacing
 
     written = []
     one = summary.evaluation
@@ -219,15 +201,3 @@ def _write(args: argparse.Namespace, summary: "Summary") -> list[Path]:
             part.write_text(json.dumps(summary.as_json(), indent=1) + "\n", encoding="utf-8")
         written.append(args.json)
     return written
-
-
-def _resamples(text: str) -> int:
-    if not text.isdecimal() or int(text) < 100:
-        raise argparse.ArgumentTypeError(f"{text}, expected at least 100: an interval of 95% has 5 of them outside")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text}, expected a whole number, 0 or more")
-    return int(text)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.detection import bootstrap
-from eval.detection.bootstrap import Difference
 from eval.detection.detections import Detections
 from eval.detection.error_split import ErrorSplit, split_errors
 from eval.detection.ground_truth import GroundTruth
@@ -16,6 +15,7 @@ from eval.detection.matching import Matches, match
 from eval.detection.semantics import SEMANTICS, VARIANTS, Rule, Semantics
 from eval.detection.truth import Truth
 from eval.detection.voc import IOUS, VocScores, average_precision, scores
+from eval.difference import Difference
 from eval.localization.bootstrap import Interval, interval
 
 RULES: tuple[Rule, ...] = ("11 points", "area")

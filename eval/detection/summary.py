@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from eval.detection.bootstrap import Difference
+from eval.columns import Line, between, columns, count
 from eval.detection.error_split import BACKGROUND, Error, ErrorSplit
 from eval.detection.evaluation import HEADLINES, Evaluation, Intervals, Row
 from eval.detection.voc import SIZES
-
-Line = list[str | float]
-"""A line of a table."""
+from eval.difference import Difference
 
 _TITLES = {"ap50": "AP50", "ap75": "AP75", "ap": "AP"}
 
@@ -74,19 +72,15 @@ class Summary:
 
 def _head(summary: Summary) -> str:
     one = summary.evaluation
-    left_out = ", ".join(name for name, count in one.objects.items() if not count)
+    left_out = ", ".join(name for name, objects in one.objects.items() if not objects)
     lines = [
-        f"{summary.predictions}: {_count(len(one.detections.scores), 'detection')}",
-        f"{one.ground_truth.name}: {_count(one.truth.images, 'image')}, {_count(len(one.truth.labels), 'object')}, "
+        f"{summary.predictions}: {count(len(one.detections.scores), 'detection')}",
+        f"{one.ground_truth.name}: {count(one.truth.images, 'image')}, {count(len(one.truth.labels), 'object')}, "
         f"{int(one.truth.difficult.sum()):,} difficult or crowds",
     ]
     if left_out:
         lines.append(f"without an object to find, left out of the means: {left_out}")
     return "\n".join(lines)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _coco(numbers: Mapping[str, float]) -> str:
@@ -103,13 +97,13 @@ def _voc(one: Evaluation, intervals: Intervals | None) -> str:
     below = ""
     if intervals is not None:
         head.append("95% of AP50")
-        between = {"mean": intervals.overall["ap50"]} | dict(intervals.ap50_per_class)
+        intervals_of = {"mean": intervals.overall["ap50"]} | dict(intervals.ap50_per_class)
         for line in lines:
-            line.append(_between(between[str(line[0])]))
-        shown = ", ".join(f"{_TITLES[name]} {_between(intervals.overall[name])}" for name in HEADLINES)
+            line.append(between(intervals_of[str(line[0])]))
+        shown = ", ".join(f"{_TITLES[name]} {between(intervals.overall[name])}" for name in HEADLINES)
         below = f"\n95% intervals from {intervals.resamples} resamples of the images: {shown}"
     lines += [[_size(name), size.ap50, size.ap75, size.ap, size.objects] for name, size in found.per_size.items()]
-    return f"{one.semantics.name}, {one.rule}\n{_table(head, lines)}{below}"
+    return f"{one.semantics.name}, {one.rule}\n{columns(head, lines)}{below}"
 
 
 def _side_by_side(rows: Sequence[Row]) -> str:
@@ -120,7 +114,7 @@ def _side_by_side(rows: Sequence[Row]) -> str:
         line += [f"{row.ap50:.2f}{'*' if row.own else ' '}", row.ap75, row.ap]
     head = ["same detections by", "11p. AP50 ", "AP75", "AP", "area AP50 ", "AP75", "AP"]
     below = "* what the program computes for VOC 2007 unless told otherwise; COCO's rule has 101 points"
-    return f"{_table(head, list(lines.values()))}\n{below}"
+    return f"{columns(head, list(lines.values()))}\n{below}"
 
 
 def _difference(found: Mapping[str, Difference], against: str) -> str:
@@ -131,7 +125,7 @@ def _difference(found: Mapping[str, Difference], against: str) -> str:
         ]
         for name, one in found.items()
     ]  # fmt: skip
-    table = _table(["", "this", "other", "difference", "95%", "% above 0"], lines)
+    table = columns(["", "this", "other", "difference", "95%", "% above 0"], lines)
     return f"against {against}, in the same resamples\n{table}"
 
 
@@ -139,26 +133,9 @@ def _errors(split: ErrorSplit) -> str:
     kinds = [(field.name, value) for field in fields(split) if isinstance(value := getattr(split, field.name), Error)]
     lines: list[Line] = [[name.replace("_", " "), kind.count, f"{kind.gain:+.2f}"] for name, kind in kinds]
     title = f"errors at IoU {split.iou:g} (background to {BACKGROUND:g}), and what AP would gain without them"
-    return f"{title}: AP {split.ap:.2f}\n{_table(['', 'count', 'gain'], lines)}"
+    return f"{title}: AP {split.ap:.2f}\n{columns(['', 'count', 'gain'], lines)}"
 
 
 def _size(name: str) -> str:
     low, high = (round(area**0.5) if area < float("inf") else None for area in SIZES[name])
     return f"{name} (from {low}^2)" if high is None else f"{name} (below {high}^2)"
-
-
-def _between(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.2f} to {interval[1]:.2f}"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str | float]]) -> str:
-    """Columns of equal width, the first to the left; a line may end early. Floats have two decimals."""
-    cells = [list(head), *([_cell(value) for value in line] for line in lines)]
-    widths = [max(len(line[i]) for line in cells if i < len(line)) for i in range(len(head))]
-    return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in cells
-    )
-
-
-def _cell(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}" if isinstance(value, float) else f"{value:,}"

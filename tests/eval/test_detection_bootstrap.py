@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.detection.bootstrap import Difference, _needed, mean, resampled, weights
+from eval.detection.bootstrap import _needed, mean, resampled, weights
 from eval.detection.detections import Detections
 from eval.detection.evaluation import Evaluation
 from eval.detection.ground_truth import GroundTruth
 from eval.detection.semantics import MATLAB_RECALLS, NUMPY_RECALLS, SEMANTICS, Rule
 from eval.detection.voc import IOUS, average_precision
+from eval.difference import Difference
 from eval.errors import EvalError
 from tests.eval.detection_sets import Image, matched, random_set, real_case
 

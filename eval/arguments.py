@@ -1,0 +1,35 @@
+"""What the commands that score predictions have in common: options, and how warnings are shown."""
+
+import argparse
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+
+RESAMPLES = 1000
+"""Of --against, where --bootstrap does not say."""
+
+
+@contextlib.contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Warnings of the body that are meant for users, once each and one to a line, on stderr when it is done."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    shown = (warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning))
+    for message in dict.fromkeys(str(warning.message) for warning in shown):
+        sys.stderr.write(f"warning: {message}\n")
+
+
+def resamples(text: str) -> int:
+    """The value of --bootstrap."""
+    if not text.isdecimal() or int(text) < 100:
+        raise argparse.ArgumentTypeError(f"{text}, expected at least 100: an interval of 95% has 5 of them outside")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """The value of --seed."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}, expected a whole number, 0 or more")
+    return int(text)
