@@ -4,14 +4,16 @@ Source: Chen et al., arXiv 1504.00325; cocodataset.org. The layout is that of 20
 `CocoCaptions(train="train2014", val="val2014")`.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
+import msgspec
+
+from core.data.captions import check_once, decode, one_line
 from core.data.folders import file_names
-from core.data.parsing import read_text
 from core.data.records import CaptionRecord, CaptionSet, DataError
 
 _PUBLISHED = {"train2017": 118_287, "val2017": 5_000, "train2014": 82_783, "val2014": 40_504}
@@ -21,8 +23,8 @@ _PUBLISHED = {"train2017": 118_287, "val2017": 5_000, "train2014": 82_783, "val2
 class CocoCaptions(CaptionSet):
     """COCO captions. Records are sorted by image id, an image's captions by annotation id.
 
-    White space inside a caption (line breaks are frequent) becomes one blank: tokens stay the same, and one caption
-    is one line for every tool that reads lines.
+    White space and control characters inside a caption (line breaks are frequent) become one blank: tokens stay the
+    same, and one caption is one line for every tool that reads lines (`core.data.captions.one_line`).
     """
 
     name: ClassVar[str] = "COCO captions"
@@ -59,68 +61,93 @@ SPLIT: train2017 and val2017, or train2014 and val2014, as the config says
     def _read(self, root: Path, split: str) -> tuple[CaptionRecord, ...]:
         path = self._captions(root, split)
         folder = root / self.folder / self._name(split)
-        content = _load(path)
-        files = _files(content["images"], folder, path)
-        captions: dict[int, list[tuple[int, str]]] = {i: [] for i in files}
-        seen: set[int] = set()
-        for annotation in content["annotations"]:
-            key, image, caption = _fields(annotation, {"id": int, "image_id": int, "caption": str}, path, "annotations")
-            where = f"{path}: annotation {key} (image {image})"
-            if key in seen:
-                raise DataError(f"{where}: this annotation id is there twice")
-            seen.add(key)
-            if image not in captions:
-                raise DataError(f'{where}: there is no image {image} in "images"')
-            if not (words := caption.split()):
-                raise DataError(f"{where}: the caption is empty, came {caption!r}")
-            captions[image].append((key, " ".join(words)))
-        for image, name in files.items():
-            if not captions[image]:
-                raise DataError(f"{path}: image {image} ({name}) has no caption")
-        return tuple(
-            CaptionRecord(image, folder / files[image], tuple(text for _, text in sorted(captions[image])))
-            for image in sorted(files)
-        )
+        found = _file(path)
+        there = set(file_names(folder))
+        for image, name in found.files.items():
+            if name not in there:
+                raise DataError(f"{path}: image {image} has no file {folder / name}")
+        return tuple(CaptionRecord(image, folder / name, found.captions[image]) for image, name in found.files.items())
 
 
-def _files(images: list[Any], folder: Path, path: Path) -> dict[int, str]:
-    """Image id -> file name, each of which exists in `folder`."""
-    there = set(file_names(folder))
-    files: dict[int, str] = {}
-    for entry in images:
-        image, name = _fields(entry, {"id": int, "file_name": str}, path, "images")
-        if image in files:
-            raise DataError(f"{path}: image {image} is there twice")
-        if name not in there:
-            raise DataError(f"{path}: image {image} has no file {folder / name}")
-        files[image] = name
-    if not files:
+def read_captions(path: Path) -> dict[int, tuple[str, ...]]:
+    """The captions of a file in COCO's format, such as captions_val2014.json, by image id; no image file is needed.
+
+    Sorted by image id, and an image's captions by annotation id, each of them one line (`core.data.captions.one_line`).
+
+    Raises:
+        DataError: the file is unreadable, malformed or inconsistent: a key is missing or of another type, an id is
+            there twice, an annotation names an unknown image, a caption is empty, an image has no caption.
+    """
+    return dict(_file(Path(path)).captions)
+
+
+_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _Image(msgspec.Struct, gc=False):
+    id: _Id
+    file_name: str = ""
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    id: _Id
+    image_id: _Id
+    caption: str
+
+
+class _Content(msgspec.Struct, gc=False):
+    images: list[_Image]
+    annotations: list[_Annotation]
+
+
+@dataclass(frozen=True)
+class _Captions:
+    """files: image id -> file name, sorted by id. captions: image id -> its captions, in the same order."""
+
+    files: dict[int, str]
+    captions: dict[int, tuple[str, ...]]
+
+
+def _file(path: Path) -> _Captions:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return _cached(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)
+def _cached(path: Path, mtime: int, size: int) -> _Captions:
+    """Of a file as it is at this time: a run asks for its records five times, and they share the strings."""
+    content = decode(
+        path,
+        _Content,
+        "COCO captions: an object with the lists images (id, file_name) and annotations (id, image_id, caption)",
+    )
+    files = _files(content.images, path)
+    captions: dict[int, list[str]] = {image: [] for image in files}
+    content.annotations.sort(key=lambda one: one.id)
+    for one in content.annotations:
+        if (found := captions.get(one.image_id)) is None:
+            raise DataError(f'{_where(path, one)}: there is no image {one.image_id} in "images"')
+        if not (caption := one_line(one.caption)):
+            raise DataError(f"{_where(path, one)}: the caption is empty, came {one.caption!r}")
+        found.append(caption)
+    check_once("annotation", [one.id for one in content.annotations], path)
+    for image, name in files.items():
+        if not captions[image]:
+            raise DataError(f"{path}: image {image} ({name}) has no caption")
+    return _Captions(files, {image: tuple(texts) for image, texts in captions.items()})
+
+
+def _files(images: Sequence[_Image], path: Path) -> dict[int, str]:
+    """Image id -> file name, sorted by id."""
+    if not images:
         raise DataError(f'{path}: "images" is empty')
+    files = {one.id: one.file_name for one in sorted(images, key=lambda one: one.id)}
+    check_once("image", [one.id for one in images], path)
     return files
 
 
-def _load(path: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: malformed JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object at the top, came {type(content).__name__}")
-    for key in ("images", "annotations"):
-        if not isinstance(content.get(key), list):
-            raise DataError(f"{path}: expected a list {key!r} at the top; keys there are: {', '.join(content)}")
-    return content
-
-
-def _fields(entry: Any, kinds: dict[str, type], path: Path, where: str) -> list[Any]:
-    """The values of these keys. DataError: one is missing or of another type."""
-    if not isinstance(entry, dict):
-        raise DataError(f"{path}: every entry of {where!r} must be an object, came {entry!r:.80}")
-    for key, kind in kinds.items():
-        value = entry.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            name = f"{where} entry {entry.get('id', '?')}"
-            raise DataError(f"{path}: {name}: {key!r} must be {kind.__name__}, came {value!r:.80}")
-    return [entry[key] for key in kinds]
+def _where(path: Path, annotation: _Annotation) -> str:
+    return f"{path}: annotation {annotation.id} (image {annotation.image_id})"

@@ -48,15 +48,15 @@ def test_the_layout_of_2014(tmp_path: Path) -> None:
     [
         (lambda c: c["annotations"][0].update(image_id=99), 'annotation 1010 (image 99): there is no image 99 in "ima'),
         (lambda c: c["annotations"][0].update(caption=" \n"), "1010 (image 10): the caption is empty, came ' "),
-        (lambda c: c["annotations"][0].update(caption=None), "entry 1010: 'caption' must be str, came None"),
-        (lambda c: c["annotations"][0].pop("caption"), "entry 1010: 'caption' must be str, came None"),
-        (lambda c: c["annotations"][0].update(id="x"), "annotations entry x: 'id' must be int, came 'x'"),
-        (lambda c: c["annotations"][0].update(id=1011), "annotation 1011 (image 10): this annotation id is th"),
+        (lambda c: c["annotations"][0].update(caption=None), "`$.annotations[0].caption`; annotations[0] is {'id': 10"),
+        (lambda c: c["annotations"][0].pop("caption"), "field `caption` - at `$.annotations[0]`; annotations[0] is {'i"),
+        (lambda c: c["annotations"][0].update(id="x"), "Expected `int`, got `str` - at `$.annotations[0].id`; anno"),
+        (lambda c: c["annotations"][0].update(id=1011), "annotation 1011 is there twice"),
         (lambda c: c["annotations"].clear(), "image 10 (000000000010.jpg) has no caption"),
         (lambda c: c["images"].append({"id": 10, "file_name": "000000000010.jpg"}), "image 10 is there twice"),
-        (lambda c: c["images"].append("x"), "every entry of 'images' must be an object, came 'x'"),
+        (lambda c: c["images"].append("x"), "got `str` - at `$.images[3]`; images[3] is 'x'. Expected COCO"),
         (lambda c: c["images"].clear(), '"images" is empty'),
-        (lambda c: c.pop("images"), "expected a list 'images' at the top; keys there are: annotations"),
+        (lambda c: c.pop("images"), "required field `images`; keys there are: annotations. Expected COCO capt"),
     ],
 )  # fmt: skip
 def test_bad_content(tmp_path: Path, change: Callable[[dict[str, list[Any]]], object], reason: str) -> None:
@@ -77,7 +77,11 @@ def test_an_image_file_that_does_not_exist_or_lies_elsewhere(tmp_path: Path, nam
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("{", "malformed JSON"), ("[]", "expected an object at the top, came list"), ("[" * 100_000, "malformed JSON")],
+    [
+        ("{", "malformed JSON"),
+        ("[]", "Expected `object`, got `array`. Expected COCO captions"),
+        ("[" * 100_000, "malformed JSON"),
+    ],
 )
 def test_not_the_expected_json(tmp_path: Path, text: str, reason: str) -> None:
     path = coco(tmp_path)
