@@ -1,5 +1,7 @@
 """Detections from files: COCO's results JSON, or Pascal VOC's text files."""
 
+import codecs
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -9,7 +11,6 @@ import msgspec
 import numpy as np
 
 from eval.detection.detections import ONE_BASED, Detections, labels_of, listed
-from eval.entries import read_entries
 from eval.errors import EvalError
 
 
@@ -20,6 +21,12 @@ class _Entry(msgspec.Struct, gc=False):
     category_id: int
     bbox: tuple[float, float, float, float]
     score: float
+
+
+class _DataSet(msgspec.Struct, gc=False):
+    """Some programs write the detections as a data set's annotations."""
+
+    annotations: list[_Entry]
 
 
 def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int, int] | None = None) -> Detections:
@@ -41,7 +48,7 @@ def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int,
         return _of_texts(sorted(path.glob("*.txt")), path, classes)
     if path.suffix == ".txt":
         return _of_texts([path], path, classes)
-    found = read_entries(path, _Entry, "image_id, category_id, bbox (x, y, width, height) and score")
+    found = _entries(path)
     known = {label: label for label in range(len(classes))} if categories is None else categories
     boxes = np.fromiter(chain.from_iterable([entry.bbox for entry in found]), np.float64, 4 * len(found)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
@@ -51,6 +58,36 @@ def read_detections(path: Path, classes: Sequence[str], categories: Mapping[int,
         return Detections(ids, np.array(labels, np.int64), np.array([entry.score for entry in found]), boxes)
     except EvalError as error:
         raise type(error)(f"{path}: {error}") from None
+
+
+def _entries(path: Path) -> list[_Entry]:
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise EvalError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        if content.lstrip()[:1] == b"{":
+            return msgspec.json.decode(content, type=_DataSet).annotations
+        return msgspec.json.decode(content, type=list[_Entry])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # "... at `$[3].bbox`": the fourth
+        raise EvalError(
+            f"{path}: {_not_finite(content) or error}; expected a JSON list of objects with image_id, category_id, "
+            "bbox (x, y, width, height) and score"
+        ) from None
+
+
+def _not_finite(content: bytes) -> str:
+    """Names the first entry with a NaN or Infinity, which Python writes and JSON does not have; else nothing."""
+    try:
+        entries = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    entries = entries.get("annotations") if isinstance(entries, dict) else entries
+    for at, entry in enumerate(entries if isinstance(entries, list) else []):
+        text = json.dumps(entry)
+        if "NaN" in text or "Infinity" in text:
+            return f"entry $[{at}] has a number that is not finite: {text[:200]}"
+    return ""
 
 
 def _of_texts(paths: Sequence[Path], where: Path, classes: Sequence[str]) -> Detections:
