@@ -28,6 +28,8 @@ class NIC(Decoder):
     """Units of the LSTM."""
     dropout: float = 0.1
     """Probability that an output of the LSTM is dropped in training."""
+    norm: bool = True
+    """Whether the image's embedding is batch-normalised, as in the paper's code; other public codes do not."""
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -44,17 +46,22 @@ class NIC(Decoder):
 
     def build(self, channels: int, words: int) -> "NICNetwork":
         """The network, with fresh weights."""
-        return NICNetwork(channels, words, embed=self.embed, hidden=self.hidden, dropout=self.dropout)
+        return NICNetwork(channels, words, embed=self.embed, hidden=self.hidden, dropout=self.dropout, norm=self.norm)
 
 
 class NICNetwork(DecoderNetwork):
     """NIC's network."""
 
-    def __init__(self, channels: int, words: int, *, embed: int, hidden: int, dropout: float) -> None:
-        """Sizes: features, vocabulary, embedding, LSTM; dropout: probability that an output of the LSTM is dropped."""
+    def __init__(
+        self, channels: int, words: int, *, embed: int, hidden: int, dropout: float, norm: bool = True
+    ) -> None:
+        """Sizes: features, vocabulary, embedding, LSTM; dropout: probability that an output of the LSTM is dropped.
+
+        norm: whether the image's embedding is batch-normalised.
+        """
         super().__init__()
         self.image = nn.Linear(channels, embed)
-        self.norm = nn.BatchNorm1d(embed, momentum=0.01)
+        self.norm = nn.BatchNorm1d(embed, momentum=0.01) if norm else nn.Identity()
         self.embed = nn.Embedding(words, embed)
         self.lstm = nn.LSTM(embed, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
@@ -71,7 +78,7 @@ class NICNetwork(DecoderNetwork):
         Raises:
             UserError: one image alone in a training batch, which batch normalisation cannot normalise.
         """
-        if self.training and len(features) < 2:
+        if self.training and len(features) < 2 and not isinstance(self.norm, nn.Identity):
             raise UserError("captioning: expected batches of 2 or more (batch normalisation of the image), got 1")
         assert sampled == 0.0
         inputs = torch.cat([self._embed_image(features), self.embed(tokens[:, :-1])], dim=1)  # [N, T, embed]
