@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.captions import bleu as captions
-from eval.captions.bleu import bleu, tokenize
+from eval.captions import java
+from eval.captions.bleu import bleu
+from eval.captions.tokens import tokenize
 from eval.errors import EvalError
 
 REFERENCES = {
@@ -110,8 +111,8 @@ def test_java_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, 
     broken = tmp_path / "java"
     broken.write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
     broken.chmod(0o755)
-    for java, message in ((broken, "exit code 3: no memory"), (tmp_path / "absent", "cannot be started")):
-        monkeypatch.setattr(captions, "_java", lambda java=java: java)
+    for program, message in ((broken, "exit code 3: no memory"), (tmp_path / "absent", "cannot be started")):
+        monkeypatch.setattr(java, "runtime", lambda program=program: program)
         with pytest.raises(EvalError, match=message):
             tokenize(["a dog"])
     assert sorted(folder.iterdir()) == before
