@@ -1,0 +1,171 @@
+"""Captions from files: COCO's results format, and references in COCO's format or Karpathy's."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from core.data.captions import decode
+from core.data.coco import read_captions
+from core.data.karpathy import read_karpathy
+from eval.errors import EvalError
+
+_LISTED = 10
+_RESULTS = 'COCO\'s results: a list of {"image_id": number, "caption": text}, or an object with it as "annotations"'
+
+
+class _Caption(msgspec.Struct, gc=False):
+    image_id: int
+    caption: str
+
+
+class _DataSet(msgspec.Struct, gc=False):
+    """Some programs write the results as a data set's annotations."""
+
+    annotations: list[_Caption]
+
+
+class _Image(msgspec.Struct, gc=False):
+    """What either format says of an image's file. Karpathy's images have sentences."""
+
+    id: int | None = None
+    file_name: str = ""
+    cocoid: int | None = None
+    imgid: int | None = None
+    filepath: str = ""
+    filename: str = ""
+    sentences: msgspec.Raw | None = None
+
+
+class _Images(msgspec.Struct, gc=False):
+    images: list[_Image]
+
+
+def read_results(path: Path) -> dict[int, str]:
+    """One caption an image, in the file's order.
+
+    A caption may be empty or hold control characters: whoever scores it says what they count as. Other keys than
+    "image_id" and "caption" are passed over.
+
+    Raises:
+        DataError: the file is missing, malformed or truncated, or an entry lacks a key or has one of another type; the
+            message names the file and the entry, counted from 0.
+        EvalError: an image is there twice, or there is no caption at all.
+    """
+    content = decode(path, list[_Caption] | _DataSet, _RESULTS)  # type: ignore[arg-type]  # mypy knows no union here
+    entries = content.annotations if isinstance(content, _DataSet) else content
+    found = {entry.image_id: entry.caption for entry in entries}
+    if not found:
+        raise EvalError(f"{path}: no captions; expected {_RESULTS}")
+    if len(found) < len(entries):
+        raise EvalError(f"{path}: {_twice(entries)}; expected one caption an image")
+    return found
+
+
+def read_references(path: Path, split: str | None = None) -> dict[int, tuple[str, ...]]:
+    """The captions of every image, in the order of the image ids.
+
+    Args:
+        path: captions_*.json of COCO (2014, 2017, or a file of that format), or dataset_*.json of Karpathy.
+        split: of Karpathy's file, as it is named there: "train", "restval", "val", "test".
+
+    Raises:
+        DataError: the file is missing, malformed or inconsistent.
+        EvalError: a split is named of a file that has none, is missing, or is unknown; the message says what there is.
+    """
+    if not is_karpathy(path):
+        if split is not None:
+            raise EvalError(f"--split {split}: of Karpathy's dataset_*.json; {path} is no such file: it has no splits")
+        return read_captions(path)
+    splits = read_karpathy(path)
+    if split is None:
+        raise EvalError(f"{path}: a file with several splits: say --split {'|'.join(splits)}")
+    if split not in splits:
+        raise EvalError(f"--split {split}: {path} has no such split; there are {', '.join(splits)}")
+    return splits[split]
+
+
+def read_training(path: Path) -> list[str]:
+    """All captions that a model may have been trained on: of COCO's file all, of Karpathy's "train" and "restval".
+
+    Raises DataError as `read_references`; EvalError: Karpathy's file has neither.
+    """
+    if not is_karpathy(path):
+        return [caption for captions in read_captions(path).values() for caption in captions]
+    splits = read_karpathy(path)
+    mine = [splits[name] for name in ("train", "restval") if name in splits]
+    if not mine:
+        raise EvalError(f"{path}: no split to train on: expected train or restval, there are {', '.join(splits)}")
+    return [caption for one in mine for captions in one.values() for caption in captions]
+
+
+def is_karpathy(path: Path) -> bool:
+    """Whether the file's images have sentences, as Karpathy's have; not of a file that is malformed otherwise."""
+    try:
+        images = msgspec.json.decode(path.read_bytes(), type=_Images).images
+    except (OSError, ValueError, RecursionError):
+        return False  # whoever reads it in earnest says what is wrong
+    return bool(images) and images[0].sentences is not None
+
+
+def image_files(path: Path) -> dict[int, PurePosixPath]:
+    """Where a file of references says that its images lie, by id: relative to the folder of the images.
+
+    Karpathy's file has the folder of COCO's images too ("val2014"). An image whose file is not named is left out.
+    """
+    found = {}
+    for one in decode(path, _Images, "references in COCO's format or Karpathy's").images:
+        id = next((id for id in (one.cocoid, one.imgid, one.id) if id is not None), None)
+        name = one.filename or one.file_name
+        if id is not None and name:
+            found[id] = PurePosixPath(one.filepath) / name
+    return found
+
+
+def matched(
+    path: Path, candidates: Mapping[int, str], where: Path, references: Mapping[int, tuple[str, ...]], subset: bool
+) -> dict[int, tuple[str, ...]]:
+    """The references of the images that candidates are of, in the candidates' order.
+
+    Args:
+        path, where: the files of candidates and references, for the message.
+        candidates: one caption an image.
+        references: of every image.
+        subset: whether there may be references of other images, which are left out.
+
+    Raises:
+        EvalError: an image has a caption but no references, or, unless `subset`, references but no caption; the first
+            ten are listed.
+    """
+    if unknown := [image for image in candidates if image not in references]:
+        raise EvalError(
+            f"{path}: {_images(unknown)} not in {where}, which has {len(references):,} such as "
+            f"{_listed(list(references)[:3])}: {_listed(unknown)}"
+        )
+    missing = [image for image in references if image not in candidates]
+    if missing and not subset:
+        raise EvalError(
+            f"{path}: no caption of {_images(missing)} of {where}: {_listed(missing)}. All {len(references):,} count "
+            f"in a published number; --subset scores the {len(candidates):,} that there are"
+        )
+    return {image: references[image] for image in candidates}
+
+
+def _twice(entries: Iterable[_Caption]) -> str:
+    """Names the images that are there more than once, and where the first of them is."""
+    places: dict[int, list[int]] = {}
+    for at, entry in enumerate(entries):
+        places.setdefault(entry.image_id, []).append(at)
+    twice = {image: at for image, at in places.items() if len(at) > 1}
+    first, at = next(iter(twice.items()))
+    shown = f"image {first} is there {len(at)} times (entries {', '.join(f'$[{one}]' for one in at[:3])})"
+    return shown if len(twice) == 1 else f"{shown}, and {_images(list(twice)[1:])} more than once too"
+
+
+def _images(ids: Collection[int]) -> str:
+    return f"{len(ids):,} image{'' if len(ids) == 1 else 's'}"
+
+
+def _listed(ids: Collection[int]) -> str:
+    return ", ".join(map(str, list(ids)[:_LISTED])) + (", ..." if len(ids) > _LISTED else "")
