@@ -49,7 +49,7 @@ def test_the_layout_of_2014(tmp_path: Path) -> None:
         (lambda c: c["annotations"][0].update(image_id=99), 'annotation 1010 (image 99): there is no image 99 in "ima'),
         (lambda c: c["annotations"][0].update(caption=" \n"), "1010 (image 10): the caption is empty, came ' "),
         (lambda c: c["annotations"][0].update(caption=None), "`$.annotations[0].caption`; annotations[0] is {'id': 10"),
-        (lambda c: c["annotations"][0].pop("caption"), "field `caption` - at `$.annotations[0]`; annotations[0] is {'i"),
+        (lambda c: c["annotations"][0].pop("caption"), "field `caption` - at `$.annotations[0]`; annotations[0] is {"),
         (lambda c: c["annotations"][0].update(id="x"), "Expected `int`, got `str` - at `$.annotations[0].id`; anno"),
         (lambda c: c["annotations"][0].update(id=1011), "annotation 1011 is there twice"),
         (lambda c: c["annotations"].clear(), "image 10 (000000000010.jpg) has no caption"),
