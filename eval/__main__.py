@@ -3,6 +3,7 @@
 `python -m eval table TABLE` prints a table, and writes it as Markdown and CSV.
 `python -m eval curves RUN ... --out FIGURE` draws the errors of training and validation over epochs.
 `python -m eval detection PREDICTIONS --voc ROOT` scores detections of any program.
+`python -m eval captions RESULTS --references FILE` scores captions of any program.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.captions import command as captions
 from eval.detection import command as detection
 from eval.errors import EvalError
 from eval.files import replacing
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     of_detections = commands.add_parser("detection", help=detection.ABOUT, description=detection.ABOUT)
     detection.add_arguments(of_detections)
     of_detections.set_defaults(run=detection.run)
+    of_captions = commands.add_parser("captions", help=captions.ABOUT, description=captions.ABOUT)
+    captions.add_arguments(of_captions)
+    of_captions.set_defaults(run=captions.run)
     args = parser.parse_args(argv)
     try:
         args.run(args)

@@ -2,7 +2,7 @@
 
 The percentiles 2.5 and 97.5 of each number over the resamples (Efron and Tibshirani 1993, chapter 13), in percent.
 `CaptionScores.resampled` says what each number is made of in a resample. Two sets of captions are compared in the same
-resamples (Koehn, EMNLP 2004, section 3.2: paired bootstrap resampling).
+resamples (Koehn, EMNLP 2004: paired bootstrap resampling).
 """
 
 from collections.abc import Mapping

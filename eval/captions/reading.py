@@ -1,6 +1,5 @@
 """Captions from files: COCO's results format, and references in COCO's format or Karpathy's."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +8,7 @@ import msgspec
 from core.data.captions import decode
 from core.data.coco import read_captions
 from core.data.karpathy import read_karpathy
+from core.data.records import DataError
 from eval.errors import EvalError
 
 _LISTED = 10
@@ -103,8 +103,8 @@ def read_training(path: Path) -> list[str]:
 def is_karpathy(path: Path) -> bool:
     """Whether the file's images have sentences, as Karpathy's have; not of a file that is malformed otherwise."""
     try:
-        images = msgspec.json.decode(path.read_bytes(), type=_Images).images
-    except (OSError, ValueError, RecursionError):
+        images = decode(path, _Images, "").images
+    except DataError:
         return False  # whoever reads it in earnest says what is wrong
     return bool(images) and images[0].sentences is not None
 
@@ -157,10 +157,10 @@ def _twice(entries: Iterable[_Caption]) -> str:
     places: dict[int, list[int]] = {}
     for at, entry in enumerate(entries):
         places.setdefault(entry.image_id, []).append(at)
-    twice = {image: at for image, at in places.items() if len(at) > 1}
-    first, at = next(iter(twice.items()))
-    shown = f"image {first} is there {len(at)} times (entries {', '.join(f'$[{one}]' for one in at[:3])})"
-    return shown if len(twice) == 1 else f"{shown}, and {_images(list(twice)[1:])} more than once too"
+    twice = [image for image, found in places.items() if len(found) > 1]
+    first = places[twice[0]]
+    shown = f"image {twice[0]} is there {len(first)} times (entries {', '.join(f'$[{at}]' for at in first[:3])})"
+    return shown if len(twice) == 1 else f"{shown}, and {_images(twice[1:])} more than once too"
 
 
 def _images(ids: Collection[int]) -> str:

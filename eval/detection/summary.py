@@ -8,7 +8,7 @@ from eval.columns import Line, between, columns, count
 from eval.detection.error_split import BACKGROUND, Error, ErrorSplit
 from eval.detection.evaluation import HEADLINES, Evaluation, Intervals, Row
 from eval.detection.voc import SIZES
-from eval.difference import Difference
+from eval.difference import Difference, compared
 
 _TITLES = {"ap50": "AP50", "ap75": "AP75", "ap": "AP"}
 
@@ -40,7 +40,7 @@ class Summary:
         if self.side_by_side is not None:
             parts.append(_side_by_side(self.side_by_side))
         if self.difference is not None:
-            parts.append(_difference(self.difference, self.against))
+            parts.append(compared(self.difference, _TITLES, self.against))
         if self.errors is not None:
             parts.append(_errors(self.errors))
         return "\n\n".join(parts) + "\n"
@@ -115,18 +115,6 @@ def _side_by_side(rows: Sequence[Row]) -> str:
     head = ["same detections by", "11p. AP50 ", "AP75", "AP", "area AP50 ", "AP75", "AP"]
     below = "* what the program computes for VOC 2007 unless told otherwise; COCO's rule has 101 points"
     return f"{columns(head, list(lines.values()))}\n{below}"
-
-
-def _difference(found: Mapping[str, Difference], against: str) -> str:
-    lines: list[Line] = [
-        [
-            _TITLES[name], one.first, one.second, f"{one.value:+.2f}",
-            f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}", 100 * one.share_above,
-        ]
-        for name, one in found.items()
-    ]  # fmt: skip
-    table = columns(["", "this", "other", "difference", "95%", "% above 0"], lines)
-    return f"against {against}, in the same resamples\n{table}"
 
 
 def _errors(split: ErrorSplit) -> str:

@@ -1,0 +1,175 @@
+"""The best, median and worst captions with their images, references and scores: one HTML file that needs no other.
+
+Images are in the file as small JPEGs; there is no script and no address, and all text is escaped.
+"""
+
+import base64
+import html
+import io
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data.captions import one_line
+from eval.captions.bootstrap import PERCENT
+from eval.captions.scores import CaptionScores
+from eval.captions.summary import title
+from eval.errors import EvalError
+from eval.files import replacing
+
+SIDE = 320
+"""Longest side of an image in the page, in pixels."""
+_STYLE = """
+body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 60em; color: #222; background: #fff; padding: 0 1em }
+article { display: flex; gap: 1.2em; margin: 1em 0; padding-top: 1em; border-top: 1px solid #ccc }
+figure { flex: 0 0 20em; margin: 0 } img { max-width: 100%; display: block }
+figure p { background: #eee; padding: 4em 1em; margin: 0; text-align: center; color: #666 }
+figcaption, .scores { color: #666; font-size: 85% } .caption { font-size: 120%; font-weight: bold; margin: 0 }
+ul { padding-left: 1.2em; margin: .4em 0 }
+"""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another model's captions of the same images, in the same order."""
+
+    name: str
+    scores: CaptionScores
+    captions: Mapping[Any, str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What a page shows."""
+
+    name: str
+    """Of the results."""
+    scores: CaptionScores
+    captions: Mapping[Any, str]
+    references: Mapping[Any, Sequence[str]]
+    pictures: Mapping[Any, Path] | None = None
+    """The image files that there are; None: a page without images."""
+    by: str = "cider"
+    """What captions are ranked by: a key of `scores.per_image`."""
+    count: int = 10
+    """Captions of each kind; a third of all at most, so that none is there twice."""
+    other: Other | None = None
+    """Shown beside these."""
+
+    def __post_init__(self) -> None:
+        """EvalError: the scores have no such number."""
+        if self.by not in self.scores.per_image:
+            raise EvalError(f"captions ranked by {self.by}: expected one of {', '.join(self.scores.per_image)}")
+
+    def page(self) -> str:
+        """The HTML. A picture that is missing or cannot be decoded is left out, with a warning for all of them."""
+        values = self.scores.per_image[self.by]
+        kinds = ("Best", "Median", "Worst")
+        lost: list[Path] = []
+        parts = [
+            f"<h2>{kind} by {_text(title(self.by))}</h2>\n" + "".join(self._article(at, lost) for at in places.tolist())
+            for kind, places in zip(kinds, ranked(values, self.count), strict=True)
+            if len(places)
+        ]
+        if lost:
+            warnings.warn(f"{len(lost)} images cannot be shown, such as {lost[0]}", stacklevel=2)
+        shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in self.scores.values.items())
+        head = f"<h1>{_text(self.name)}</h1>\n<p>{len(values):,} images. {shown} (percent)</p>"
+        return _PAGE.format(title=_text(self.name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
+
+    def write(self, path: Path) -> None:
+        """The page, whole or not at all. EvalError: the file cannot be written."""
+        page = self.page()
+        with replacing(path) as part:
+            part.write_text(page, encoding="utf-8")
+
+    def _article(self, at: int, lost: list[Path]) -> str:
+        """One image; a file that cannot be shown joins `lost`."""
+        image = self.scores.images[at]
+        references = "".join(f"<li><bdi>{_text(one)}</bdi></li>" for one in self.references[image])
+        said = [_said(self.captions[image], self.scores, at)]
+        if self.other is not None:
+            name = f"<p>{_text(self.other.name)}:</p>"
+            said.append(name + _said(self.other.captions[image], self.other.scores, at))
+        return (
+            f"<article>{self._figure(image, lost)}<div>{''.join(said)}"
+            f"<p>References:</p><ul>{references}</ul></div></article>\n"
+        )
+
+    def _figure(self, image: Hashable, lost: list[Path]) -> str:
+        below = f"<figcaption>image {_text(str(image))}</figcaption>"
+        if self.pictures is None:
+            return f"<figure>{below}</figure>"
+        path = self.pictures.get(image)
+        data = None if path is None else thumbnail(path)
+        if data is None:
+            lost.append(Path(f"image {image}") if path is None else path)
+            return f"<figure><p>no image</p>{below}</figure>"
+        source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+        return f'<figure><img alt="image {_text(str(image))}" src="{source}">{below}</figure>'
+
+
+def ranked(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Places of the best (highest first), the median (the middle of the order) and the worst (lowest first).
+
+    Equal values keep their order. None is there twice: of each kind a third of all at most; of one or two values all
+    are best.
+
+    Args:
+        values: [N].
+        count: of each kind.
+    """
+    order = np.argsort(-values, kind="stable")
+    count = min(count, len(order) // 3)
+    if not count:
+        return order, order[:0], order[:0]
+    middle = (len(order) - count) // 2
+    return order[:count], order[middle : middle + count], order[::-1][:count]
+
+
+def thumbnail(path: Path) -> bytes | None:
+    """An image file as a JPEG of at most SIDE pixels a side, upright as its camera says. None: it cannot be decoded."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            small = ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a broken PNG
+        return None
+    small.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def _said(caption: str, scores: CaptionScores, at: int) -> str:
+    numbers = " ".join(f"{_text(title(key))} {PERCENT * each[at]:.1f}" for key, each in scores.per_image.items())
+    shown = _text(caption) or "<i>no words</i>"
+    return f'<p class="caption"><bdi>{shown}</bdi></p><p class="scores">{numbers}</p>'
+
+
+def _text(text: str) -> str:
+    """Escaped for HTML, without control characters."""
+    return html.escape(one_line(text))
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
