@@ -62,6 +62,11 @@ class Cell(Generic[StageT]):
         rows = [row] if self.backbone else []
         return self.given_folder or self.runs.joinpath(self.stage, self.stem, *steps, *rows, f"seed{self.config.seed}")
 
+    @property
+    def shared(self) -> Path | None:
+        """The folder of all runs, for what cells share; None where this run has a folder apart."""
+        return None if self.given_folder else self.runs
+
     @cached_property
     def description(self) -> dict[str, Any]:
         """What config.json holds: the digest and everything that went into it. UserError: data or backbone missing."""

@@ -162,7 +162,7 @@ class Command(Generic[StageT]):
         row, _ = cell.row_and_steps
         if device.device.type == "cpu":
             memory.keep_freed()
-        job = Job(run, cell.config.root, cell.config, cell.backbone, device, row)
+        job = Job(run, cell.config.root, cell.config, cell.backbone, device, row, cell.shared)
         ranks = f", {device.world_size} processes" if device.world_size > 1 else ""
         _log.info("%s: %s on %s%s", cell.folder, cell.stem, device.device, ranks)
         return job

@@ -16,6 +16,10 @@ _ours: dict[tuple[int, int], int] = {}
 """Device and inode of each lock file that is held -> the process that holds it: a forked child inherits this too."""
 
 
+class Busy(UserError):
+    """Another process has the lock."""
+
+
 class Lock:
     """The lock on a folder, from `Lock(folder)` until `release`, or until the process ends, by SIGKILL too.
 
@@ -32,8 +36,8 @@ class Lock:
         """Take the lock; the folder is made when absent.
 
         Raises:
-            UserError: another process has it (the message names the folder and that process), or this one has; or
-                there can be no such folder.
+            Busy: another process has it; the message names the folder and that process.
+            UserError: this process has it; or there can be no such folder.
             OSError: the disk is full, or may not be written to.
         """
         _make(folder)
@@ -91,7 +95,7 @@ def _locked(path: Path) -> int:
             return handle
         holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
         os.close(handle)
-        raise UserError(f"{path.parent}: {holder} is at work in this folder; wait for it or stop it") from None
+        raise Busy(f"{path.parent}: {holder} is at work in this folder; wait for it or stop it") from None
     return handle
 
 

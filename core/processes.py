@@ -43,7 +43,7 @@ def fabric(config: Stage) -> "Fabric":
         accelerator=config.device,
         devices=here,
         num_nodes=processes // here,
-        strategy="ddp",
+        strategy="ddp_find_unused_parameters_true" if config.some_unused() else "ddp",
         precision=config.precision,
     )
     found.launch()

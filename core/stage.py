@@ -60,6 +60,14 @@ class Stage(ABC):
     def images(self, count: Callable[[Need], int]) -> int:
         """How many images a cell of this config processes, given the number of images in each split."""
 
+    def some_unused(self) -> bool:
+        """Whether in some steps trained parameters have no part in the loss. Default: no.
+
+        Several processes then look for them in each step, which costs some time; a parameter without a part stays as it
+        is, its optimizer's state too.
+        """
+        return False
+
     @property
     def root(self) -> Path:
         """The folder that holds the data sets."""
@@ -100,6 +108,8 @@ class Job:
     backbone: str | None
     fabric: "Fabric"
     row: str
+    shared: Path | None = None
+    """The folder of all runs, for what cells share; None: the one that the cell's own folder lies in."""
 
 
 def fingerprint(config: Stage) -> str:

@@ -40,6 +40,10 @@ class Transfer(Stage):
         """The task's splits."""
         return self.task.needs()
 
+    def some_unused(self) -> bool:
+        """As the task says."""
+        return self.task.some_unused()
+
     def images(self, count: Callable[[Need], int]) -> int:
         """Samples trained on, an image for each, and the test's images."""
         needs = self.needs()

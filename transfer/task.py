@@ -72,6 +72,10 @@ class Task(ABC):
         """The optimizer's groups; "lr_scale" in one multiplies the learning rate. Default: all that are not frozen."""
         return [{"params": [p for p in model.parameters() if p.requires_grad]}]
 
+    def some_unused(self) -> bool:
+        """Whether some of `parameters` have no part in the loss of some steps; see `core.stage.Stage.some_unused`."""
+        return False
+
     def train_data(self, root: Path) -> Samples | None:
         """What to train on; None for a task without training."""
         return None
@@ -80,6 +84,7 @@ class Task(ABC):
         """`samples`, with what need be computed of them once (features of a frozen encoder). Default: as they are.
 
         Called by every process for the training samples, before the report, and for the test's, after the training.
+        What the run is to keep beside its predictions (a vocabulary) can be written here, by the first process.
 
         Args:
             samples: what `train_data` or `test_data` returned.

@@ -141,7 +141,7 @@ class Trainee:
 
     def _refuse_unused(self) -> None:
         """Processes wait for every parameter's gradient: one that gets none would leave others unshared, silently."""
-        if self.fabric.world_size == 1:
+        if self.fabric.world_size == 1 or self.row.job.config.some_unused():
             return
         wanted = {name: p for name, p in self.row.model.named_parameters() if p.requires_grad}
         if unused := [name for name, parameter in wanted.items() if parameter.grad is None]:

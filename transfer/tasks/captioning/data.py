@@ -1,47 +1,22 @@
 """Images and captions as training pairs and test images, and the batches of both.
 
 A training sample is one (image, caption) pair, as in the paper's code: an epoch shows every caption once, and an image
-as often as it has captions. N: images of a batch, T: ids of the longest caption, S: side of the crop in pixels.
+as often as it has captions. N: images of a batch, T: ids of the longest caption, S: side of the crop in pixels,
+C: channels of the encoder's features, P: places of its map.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms import v2
 
-from core.data.images import read_rgb
 from core.data.records import CaptionRecord
-from core.images import to_tensor
-from transfer.tasks.captioning.vocabulary import PAD, Vocabulary
-
-
-@dataclass(frozen=True)
-class View:
-    """How an image file becomes the network's input: stretched to a square, then the centre or a random part of it."""
-
-    resize: int
-    """Side of the square, pixels."""
-    crop: int
-    """Side of the part that the network sees, pixels."""
-    augment: bool = False
-    """Whether the part's place is random and half of the images are flipped, from torch's global generator."""
-
-    def __call__(self, path: Path) -> Tensor:
-        """Uint8 [3, S, S]. DataError: the file is not an image that can be read."""
-        stretched = read_rgb(path).resize((self.resize, self.resize), Image.Resampling.BILINEAR)
-        if not self.augment:
-            start = round((self.resize - self.crop) / 2)
-            return to_tensor(stretched.crop((start, start, start + self.crop, start + self.crop)))
-        pixels = v2.functional.horizontal_flip(stretched) if torch.rand(()) < 0.5 else stretched
-        left, top = torch.randint(self.resize - self.crop + 1, (2,)).tolist()
-        return to_tensor(pixels.crop((left, top, left + self.crop, top + self.crop)))
+from transfer.tasks.captioning.views import View as View  # stands here for those who know it from here
+from transfer.tasks.captioning.vocabulary import END, PAD, UNK, Vocabulary
 
 
 class Example(NamedTuple):
@@ -50,7 +25,8 @@ class Example(NamedTuple):
     id: int
     pixels: Tensor | None  # uint8 [3, S, S]; None: the features are known already
     features: Tensor | None  # float16 [C], or [P, C]; None: the encoder looks at the pixels
-    tokens: list[int] | None  # START, words, END; None in the test
+    tokens: Sequence[int] | NDArray[np.int32] | None  # START, words, END; None in the test
+    tuned: bool = False  # whether the encoder is trained on it
 
 
 class Batch(NamedTuple):
@@ -60,33 +36,91 @@ class Batch(NamedTuple):
     pixels: Tensor | None  # uint8 [N, 3, S, S]
     features: Tensor | None  # float16 [N, C], or [N, P, C]
     tokens: Tensor | None  # int64 [N, T], PAD after the end
+    tuned: bool = False  # whether the encoder is trained on it
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Training samples. features: of every record, where the frozen encoder's are known."""
+class Captions:
+    """Encoded captions in a few arrays.
 
-    records: Sequence[CaptionRecord]
-    pairs: Sequence[tuple[int, list[int]]]  # index of the record, ids of a caption
-    view: View
-    features: NDArray[np.float16] | None = None
+    A list for each would be many small objects, and a forked worker copies the memory page of each that it looks at:
+    COCO has 414,113.
+    """
 
-    @classmethod
-    def of(cls, records: Sequence[CaptionRecord], vocabulary: Vocabulary, max_words: int, view: View) -> "Pairs":
-        """Every caption with its image."""
-        captions = [(index, caption) for index, record in enumerate(records) for caption in record.captions]
-        return cls(records, [(index, vocabulary.encode(caption, max_words)) for index, caption in captions], view)
+    def __init__(self, captions: Iterable[Sequence[int]]) -> None:
+        """captions: ids of each."""
+        kept = [np.asarray(caption, np.int32) for caption in captions]
+        self.ids = np.concatenate(kept) if kept else np.empty(0, np.int32)
+        self.starts = np.cumsum([0, *map(len, kept)])
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: int) -> NDArray[np.int32]:
+        """The ids of one."""
+        return self.ids[self.starts[index] : self.starts[index + 1]]
+
+
+@dataclass
+class Pairs:
+    """Training samples. Where the encoder is tuned from an epoch on, they change with it (`core.loader.EpochAware`)."""
+
+    records: Sequence[CaptionRecord]
+    images: NDArray[np.int64]
+    """Of each pair, the index of its record."""
+    captions: Captions
+    """Of each pair."""
+    view: View
+    finetune_from: int | None = None
+    """The epoch (from 0) from which the encoder is trained, and so sees pixels; None: never."""
+    features: NDArray[np.float16] | None = None
+    """Of every record, where they are known: [records, C], or [records, P, C]. Used until `finetune_from`."""
+    epoch: int = field(default=0, init=False)
+
+    @classmethod
+    def of(
+        cls,
+        records: Sequence[CaptionRecord],
+        vocabulary: Vocabulary,
+        max_words: int,
+        view: View,
+        finetune_from: int | None = None,
+    ) -> "Pairs":
+        """Every caption with its image."""
+        images = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
+        encoded = (vocabulary.encode(caption, max_words) for record in records for caption in record.captions)
+        return cls(records, images, Captions(encoded), view, finetune_from)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the encoder is trained in this epoch."""
+        return self.finetune_from is not None and self.epoch >= self.finetune_from
+
+    def coverage(self) -> str:
+        """How the vocabulary and the length limit fit these captions, in words."""
+        ids, ends = self.captions.ids, self.captions.starts[1:] - 1
+        words, unknown, cut = int((ids >= UNK).sum()), int((ids == UNK).sum()), int((ids[ends] != END).sum())
+        share = unknown / max(words, 1)
+        return f"{share:.2%} of {words:,} training words are <unk>; {cut:,} of {len(self):,} captions are cut"
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The next samples belong to this epoch, from 0."""
+        self.epoch = epoch
+
+    def seeded_sample(self, index: int, seed: int) -> Example:
+        """One pair. DataError: the image cannot be read."""
+        features = None if self.tuned else self.features
+        image, tokens = int(self.images[index]), self.captions[index]
+        return _example(self.records[image], image, self.view, features, seed)._replace(tokens=tokens, tuned=self.tuned)
 
     def sample(self, index: int) -> Example:
-        """One pair."""
-        image, tokens = self.pairs[index]
-        return _example(self.records[image], image, self.view, self.features, tokens)
+        """The same, with a seed from torch's global generator."""
+        return self.seeded_sample(index, int(torch.randint(2**62, ())))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pictures:
     """Test samples: each image once. features: as in `Pairs`."""
 
@@ -97,17 +131,19 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.records)
 
+    def seeded_sample(self, index: int, seed: int) -> Example:
+        """One image. DataError: it cannot be read."""
+        return _example(self.records[index], index, self.view, self.features, seed)
+
     def sample(self, index: int) -> Example:
-        """One image."""
-        return _example(self.records[index], index, self.view, self.features, None)
+        """The same: nothing is random."""
+        return self.seeded_sample(index, 0)
 
 
-def _example(
-    record: CaptionRecord, index: int, view: View, features: NDArray[np.float16] | None, tokens: list[int] | None
-) -> Example:
+def _example(record: CaptionRecord, index: int, view: View, features: NDArray[np.float16] | None, seed: int) -> Example:
     if features is None:
-        return Example(record.id, view(record.path), None, tokens)
-    return Example(record.id, None, torch.from_numpy(features[index]), tokens)
+        return Example(record.id, view(record.path, seed), None, None)
+    return Example(record.id, None, torch.from_numpy(features[index]), None)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -119,13 +155,21 @@ def collate(examples: Sequence[Example]) -> Batch:
     assert len(captions) in (0, len(examples))
     return Batch(
         [example.id for example in examples],
-        torch.stack(pixels) if pixels else None,
+        side_by_side(pixels) if pixels else None,
         torch.stack(features) if features else None,
         pad(captions) if captions else None,
+        examples[0].tuned,
     )
 
 
-def pad(captions: Sequence[Sequence[int]]) -> Tensor:
+def side_by_side(pixels: Sequence[Tensor]) -> Tensor:
+    """Images [3, S, S] as a batch in channels-last memory, in which each is copied as it lies."""
+    return torch.stack([image.permute(1, 2, 0) for image in pixels]).permute(0, 3, 1, 2)
+
+
+def pad(captions: Sequence[Sequence[int] | NDArray[np.int32]]) -> Tensor:
     """Ids as int64 [N, T], PAD after each caption's last."""
-    longest = max(len(caption) for caption in captions)
-    return torch.tensor([[*caption, *[PAD] * (longest - len(caption))] for caption in captions])
+    rows = np.full((len(captions), max(map(len, captions))), PAD, np.int64)
+    for row, caption in zip(rows, captions, strict=True):
+        row[: len(caption)] = caption
+    return torch.from_numpy(rows)

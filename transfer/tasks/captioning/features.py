@@ -1,35 +1,325 @@
-"""What a frozen encoder says of images, computed once."""
+"""What a frozen encoder says of images, computed once and kept on disk for all runs.
 
+A set is a folder `<features>/<key>/`: `features.npy` (float16, [N, C] or [N, P, C], read by mapping it into memory),
+`checksums.npy` (CRC-32 of every chunk of `CHUNK` images, -1 while there is none) and `features.json`, written last,
+which says in words what the key is the digest of: the encoder's tensors and architecture, mean and std, the view,
+whether the map is kept, the precision, the images by id and size, and `FORMAT`. Another encoder or view is another key.
+
+A chunk counts as there if its checksum agrees. So a computation that was killed goes on with the chunks that are left,
+and what was damaged since is no error but mended, with a warning, as a cache can always be made again: a file that was
+cut off as a whole, one with other bytes in the chunks concerned. A folder whose features.json speaks of other features
+than its name is refused. One process (or one job of several, which share the chunks) computes a set; others that want
+it wait.
+
+N: images, C: channels of layer4's output, P: places of its map.
+"""
+
+import json
 import logging
+import math
+import os
+import shutil
 import time
+import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from core.data.records import CaptionRecord
+from core import atomic, loop, processes
+from core.config import differences, digest
+from core.data.records import CaptionRecord, file_size
+from core.errors import UserError
+from core.lock import Busy, Lock
 from core.stage import Job
-from transfer.tasks.captioning.data import View
+from transfer.tasks.captioning.data import side_by_side
 from transfer.tasks.captioning.model import Captioner
+from transfer.tasks.captioning.views import View
 
 _log = logging.getLogger(__name__)
-_CHUNK = 64  # images at once: fixed, so that a run that goes on finds the same bits
+FORMAT = 1
+CHUNK = 64
+"""Images computed at once: fixed, so that a set has the same bits whoever computes which part of it."""
+VALUES, CHECKSUMS, ABOUT = "features.npy", "checksums.npy", "features.json"
+_CHECKED = 2 << 30  # bytes whose checksums are compared when a finished set is opened; of more, evenly spaced chunks
+_WAIT, _LOOK = 20.0, 0.2  # seconds: of one turn of waiting for another process, and between its looks
+
+Features = NDArray[np.float16]
+
+
+def features(records: Sequence[CaptionRecord], view: View, model: Captioner, job: Job, place: Path | None) -> Features:
+    """[N, C], or [N, P, C] where the decoder is spatial, mapped from disk; what is not there is computed first.
+
+    Args:
+        records: the images, in the order of the rows.
+        view: how each is shown; without `augment`.
+        model: its encoder, on the job's device.
+        job: precision, workers and progress; of several processes each calls this, on a folder that all can see.
+        place: the folder of all sets; None: `features` in the folder of all runs.
+
+    Raises:
+        UserError: the folder cannot be made, has too little room, or holds other features; a feature is not finite.
+        DataError: an image cannot be read.
+    """
+    assert not view.augment
+    shape = (len(records), *_probe(model, view, job))
+    about = processes.agree(job.fabric, lambda: _about(records, view, model, job))  # by one: it looks at every file
+    folder = (place or _default(job)) / digest(about)
+    stored = Stored(folder, shape)
+    lock: list[Lock] = []  # of the first process
+
+    def begin() -> list[int] | None:
+        """The chunks that are to be computed; None: another process is at it."""
+        try:
+            if not (missing := _missing(stored, about)):
+                return []
+            lock.append(Lock(folder))
+            missing = _missing(stored, about)  # whoever had the lock may have finished meanwhile
+        except Busy as error:
+            _log.info("waiting for features: %s", error)
+            _patience(folder)
+            return None
+        return missing and _made_room(stored, missing)
+
+    try:
+        while (missing := processes.agree(job.fabric, begin)) is None:
+            pass
+        if missing:
+            _compute(records, view, model, job, stored, missing)
+            processes.agree(job.fabric, partial(_finish, stored, about, job))
+    finally:
+        for held in lock:
+            held.release()
+    _log.info("features of %s images, %s: %s", f"{len(records):,}", _size(stored.nbytes), stored.folder)
+    return stored.open()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A set's files."""
+
+    folder: Path
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features."""
+        return 2 * math.prod(self.shape)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are; the last may be short."""
+        return -(-self.shape[0] // CHUNK)
+
+    def open(self) -> Features:
+        """The features, mapped. Writing to the array does not reach the file. ValueError, OSError: it is not whole."""
+        array: Features = np.load(self.folder / VALUES, mmap_mode="c", allow_pickle=False)
+        if array.shape != self.shape or array.dtype != np.float16:
+            raise ValueError(f"expected float16 {self.shape}, it has {array.dtype} {array.shape}")
+        return array
+
+    def create(self) -> None:
+        """Empty files of the right size; those that have it already are left. OSError: the disk is full."""
+        try:
+            self.open()
+        except (OSError, ValueError):
+            np.lib.format.open_memmap(self.folder / VALUES, "w+", np.float16, self.shape)
+        try:
+            self._checksums()
+        except (OSError, ValueError):
+            with atomic.replacing(self.folder / CHECKSUMS) as temporary, temporary.open("wb") as file:
+                np.save(file, np.full(self.chunks, -1, np.int64))
+
+    def rows(self, chunk: int) -> slice:
+        """The images of a chunk."""
+        return slice(chunk * CHUNK, min((chunk + 1) * CHUNK, self.shape[0]))
+
+    def missing(self, *, some: bool) -> list[int]:
+        """Chunks whose checksum does not agree; `some`: only `_CHECKED` bytes are read. All where a file is broken."""
+        try:
+            array, sums = self.open(), self._checksums()
+        except (OSError, ValueError):
+            return list(range(self.chunks))
+        step = max(1, self.nbytes // _CHECKED) if some else 1
+        looked = (i for i in range(self.chunks) if sums[i] < 0 or i % step == 0)
+        return [i for i in looked if _crc(array[self.rows(i)]) != sums[i]]
+
+    def write(self, chunk: int, values: Features) -> None:
+        """A chunk's features, then its checksum. By plain writes: on a full disk a mapped page kills the process."""
+        for name, data, place, count in (
+            (VALUES, values, self.rows(chunk).start * (values.nbytes // len(values)), self.nbytes),
+            (CHECKSUMS, np.array([_crc(values)], np.int64), 8 * chunk, 8 * self.chunks),
+        ):
+            with (self.folder / name).open("r+b") as file:
+                file.seek(file.seek(0, os.SEEK_END) - count + place)  # behind the header
+                file.write(data.tobytes())
+
+    def _checksums(self) -> NDArray[np.int64]:
+        sums: NDArray[np.int64] = np.load(self.folder / CHECKSUMS, allow_pickle=False)
+        if sums.shape != (self.chunks,) or sums.dtype != np.int64:
+            raise ValueError(f"expected int64 [{self.chunks}]")
+        return sums
+
+
+def _crc(values: Features) -> int:
+    return zlib.crc32(np.ascontiguousarray(values).data.cast("B"))
+
+
+def _default(job: Job) -> Path:
+    return (job.shared or job.run.folder.parent) / "features"
 
 
 @torch.no_grad()
-def features(records: Sequence[CaptionRecord], view: View, model: Captioner, job: Job) -> NDArray[np.float16]:
-    """[images, C], or [images, P, C] where the decoder is spatial.
+def _probe(model: Captioner, view: View, job: Job) -> tuple[int, ...]:
+    """The shape of one image's features."""
+    blank = torch.zeros(1, 3, view.crop, view.crop, dtype=torch.uint8, device=job.fabric.device)
+    return tuple(model.encode(blank).shape[1:])
 
-    They are a function of images and encoder alone (no augmentation, nothing random), so that a run that goes on from a
-    checkpoint has the same ones again.
+
+def _about(records: Sequence[CaptionRecord], view: View, model: Captioner, job: Job) -> dict[str, Any]:
+    """All that the features depend on."""
+    spec = model.spec
+    return {
+        "format": FORMAT,
+        "chunk": CHUNK,
+        "encoder": model.encoder_digest(),
+        "architecture": {"name": spec.architecture, **spec.kwargs, "layer4_stride1": spec.layer4_stride1},
+        "mean": list(spec.mean),
+        "std": list(spec.std),
+        "view": {**asdict(view), "interpolation": "bilinear, antialiased"},
+        "of": "map" if model.spatial else "mean of the map",
+        "precision": job.config.precision,
+        "images": {"count": len(records), "digest": digest([[r.id, file_size(r.path)] for r in records])},
+    }
+
+
+def _missing(stored: Stored, about: dict[str, Any]) -> list[int]:
+    """Chunks to compute, with a warning where there was a finished set that is damaged.
+
+    Raises:
+        UserError: the folder holds features of something else.
     """
-    started, parts = time.monotonic(), []
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow decodes outside the interpreter's lock
-        for start in range(0, len(records), _CHUNK):
-            paths = [record.path for record in records[start : start + _CHUNK]]
-            pixels = torch.stack(list(pool.map(view, paths)))
-            parts.append(model.encode(pixels.to(job.fabric.device)).half().cpu().numpy())
-    _log.info("features of %s images in %.1f s", f"{len(records):,}", time.monotonic() - started)
-    return np.concatenate(parts)
+    path = stored.folder / ABOUT
+    try:
+        there = json.loads(path.read_text())["about"]
+    except FileNotFoundError:
+        there = None
+    except (ValueError, KeyError, TypeError) as error:
+        _log.warning("%s cannot be read (%r): it is written anew, and all features are checked", path, error)
+        there = None
+    if there is None:
+        return stored.missing(some=False) or [stored.chunks - 1]  # one at least: then it is finished as any other
+    if there != about:
+        raise UserError(
+            f"{path}: these are features of something else (there = that file, here = this run): "
+            f"{'; '.join(differences(there, about)[:5])}. Was a folder renamed? Remove {stored.folder}"
+        )
+    if broken := stored.missing(some=True):
+        broken = stored.missing(some=False)
+        _log.warning(
+            "%s: cut off or changed since it was written: %d of %d chunks do not agree with their checksums; they are "
+            "computed anew", stored.folder / VALUES, len(broken), stored.chunks,
+        )  # fmt: skip
+    return broken
+
+
+def _made_room(stored: Stored, missing: list[int]) -> list[int]:
+    """`missing`; the files are there after. UserError: the disk has too little room."""
+    needed = stored.nbytes * len(missing) // stored.chunks
+    free = shutil.disk_usage(stored.folder).free
+    what = f"features of {stored.shape[0]:,} images, {' x '.join(f'{n:,}' for n in stored.shape[1:])} float16 each"
+    if needed > free:
+        raise UserError(
+            f"{stored.folder}: {what}: expected {_size(needed)} of room, {_size(free)} are free. --task.features "
+            "FOLDER names another place; sets of features that no run needs any more may be removed"
+        )
+    _log.info("%s: %s to be written to %s (%s free)", what, _size(needed), stored.folder, _size(free))
+    stored.create()
+    return missing
+
+
+def _patience(folder: Path) -> None:
+    """Wait a turn for another process, or until it has finished."""
+    end = time.monotonic() + _WAIT
+    while time.monotonic() < end and not (folder / ABOUT).is_file():
+        time.sleep(_LOOK)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The images of some chunks as samples."""
+
+    records: Sequence[CaptionRecord]
+    view: View
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def seeded_sample(self, index: int, seed: int) -> tuple[int, Tensor]:
+        """An image's index and pixels. DataError: it cannot be read."""
+        return self.indices[index], self.view(self.records[self.indices[index]].path)
+
+    def sample(self, index: int) -> tuple[int, Tensor]:
+        """The same: nothing is random."""
+        return self.seeded_sample(index, 0)
+
+
+def _together(samples: list[tuple[int, Tensor]]) -> tuple[list[int], Tensor]:
+    indices, pixels = zip(*samples, strict=True)
+    return list(indices), side_by_side(pixels)
+
+
+def _compute(
+    records: Sequence[CaptionRecord], view: View, model: Captioner, job: Job, stored: Stored, missing: list[int]
+) -> None:
+    """Write these chunks; several processes share them."""
+
+    def step(_: torch.nn.Module, batch: tuple[list[int], Tensor]) -> list[None]:
+        indices, pixels = batch
+        values = model.encode(pixels).half().cpu().numpy()
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(1)
+        if bad.any():
+            record = records[indices[int(bad.argmax())]]
+            raise UserError(f"{record.path}: the encoder's features are not finite numbers in float16")
+        stored.write(indices[0] // CHUNK, values)
+        return [None] * len(indices)
+
+    if not (stored.folder / VALUES).is_file():  # the first process has made it
+        raise UserError(f"{stored.folder}: this process cannot see it; expected a folder that all processes share")
+    # Of all chunks only the very last may be short, and it is the last here too: batches are chunks.
+    indices = [i for chunk in missing for i in range(stored.shape[0])[stored.rows(chunk)]]
+    speed = loop.Speed()
+    loop.predict(
+        job, model, samples=_Shown(records, view, indices), collate=_together, batch_size=CHUNK, step=step,
+        phase="features", speed=speed,
+    )  # fmt: skip
+    _log.info("features: %s", speed)
+
+
+def _finish(stored: Stored, about: dict[str, Any], job: Job) -> None:
+    """Say that the set is whole, when it is on the disk."""
+    absent = [i for i, found in enumerate(stored._checksums()) if found < 0]
+    if absent:
+        raise UserError(
+            f"{stored.folder}: {len(absent)} of {stored.chunks} chunks are not there; expected a folder that all "
+            "processes share (--task.features FOLDER)"
+        )
+    for name in (VALUES, CHECKSUMS):
+        handle = os.open(stored.folder / name, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    made = {"torch": torch.__version__, "device": str(job.fabric.device)}
+    atomic.write_json(stored.folder / ABOUT, {"about": about, "shape": list(stored.shape), "made": made})
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"

@@ -46,15 +46,22 @@ class Captioning(Task):
     """Images are stretched to a square of this side (pixels)."""
     crop: int = 224
     """The part of it that the encoder sees (pixels): its centre, unless `augment`."""
+    test_resize: int | None = None
+    """`resize` in the test, where it is another; equal to `crop`: the whole image is seen."""
+    keep_aspect: bool = False
+    """Images keep their shape: `resize` is the short side then."""
     augment: bool = False
     """Train on random crops and flips. Every image is then read and encoded for each of its captions, each epoch."""
-    finetune_from: float | None = None
-    """The epoch (from 0) from which the encoder is trained too; its batch normalisations keep their statistics. None:
-    it is frozen, and its features are computed once unless `augment`."""
+    finetune_from: int | None = None
+    """The epoch (from 0) from which the encoder is trained too; its batch normalisations keep their statistics. Before,
+    and with None throughout, it is frozen, and its features are computed once unless `augment`."""
+    freeze_at: int = 0
+    """How many parts of the encoder are not trained even then, of stem, layer1, ..., layer4: 2 is stem and layer1."""
     encoder_lr_scale: float = 0.01
     """Factor of the learning rate for the encoder when it is trained."""
     features: Path | None = unhashed(None)
-    """The folder that keeps a frozen encoder's features. None: `features` beside the run's stage."""
+    """The folder that keeps a frozen encoder's features, for all runs. None: `features` in the folder of all runs, or,
+    of a run that was given a folder of its own, beside that."""
     decoder: Decoder = field(default_factory=NIC)
     """What talks: `NIC` or `Attention`."""
     smoothing: float = 0.0
@@ -81,8 +88,13 @@ class Captioning(Task):
         for name in ("resize", "crop", "min_count", "max_words", "beam", "min_words"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.crop > self.resize:
-            raise ValueError(f"crop: expected at most resize={self.resize}, got {self.crop}")
+        for name, side in (("resize", self.resize), ("test_resize", self.test_resize)):
+            if side is not None and self.crop > side:
+                raise ValueError(f"crop: expected at most {name}={side}, got {self.crop}")
+        if self.finetune_from is not None and not (self.finetune_from >= 0 and self.finetune_from % 1 == 0):
+            raise ValueError(f"finetune_from: expected an epoch, 0 or more, got {self.finetune_from}")
+        if not 0 <= self.freeze_at <= 5:
+            raise ValueError(f"freeze_at: expected 0 (nothing) to 5 (the whole encoder), got {self.freeze_at}")
         if self.min_words > self.max_words:
             raise ValueError(f"min_words: expected at most max_words={self.max_words}, got {self.min_words}")
         if not 0 <= self.smoothing < 1 or self.alpha < 0 or self.encoder_lr_scale < 0 or self.no_repeat < 0:
@@ -98,21 +110,29 @@ class Captioning(Task):
         body, decoder = trunk(backbone.model), self.decoder
         network = decoder.build(body.channels[-1], len(vocabulary))
         finetune = self.finetune_from is not None
-        return Captioner(body, backbone.spec, network, vocabulary, spatial=decoder.spatial, finetune=finetune)
+        return Captioner(
+            body, backbone.spec, network, vocabulary, spatial=decoder.spatial, finetune=finetune,
+            freeze_at=self.freeze_at,
+        )  # fmt: skip
 
     def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
         """The decoder; with `finetune_from` the encoder at its own learning rate."""
         model = cast(Captioner, model)
         groups: list[dict[str, Any]] = [{"params": list(model.decoder.parameters())}]
         if self.finetune_from is not None:
-            groups.append({"params": list(model.encoder.parameters()), "lr_scale": self.encoder_lr_scale})
+            trained = [p for p in model.encoder.parameters() if p.requires_grad]
+            groups.append({"params": trained, "lr_scale": self.encoder_lr_scale})
         return groups
+
+    def some_unused(self) -> bool:
+        """Yes, where the encoder is trained from a later epoch on."""
+        return bool(self.finetune_from)
 
     def train_data(self, root: Path) -> Pairs:
         """All (image, caption) pairs."""
         records = self.data.records(root, "train")
-        view = View(self.resize, self.crop, self.augment)
-        return Pairs.of(records, self._vocabulary(records), self.max_words, view)
+        view = View(self.resize, self.crop, self.augment, self.keep_aspect)
+        return Pairs.of(records, self._vocabulary(records), self.max_words, view, self.finetune_from)
 
     def samples(self, images: int) -> int:
         """Five pairs an image; in COCO a few images in a thousand have six or seven captions."""
@@ -120,14 +140,17 @@ class Captioning(Task):
 
     def test_data(self, root: Path) -> Pictures:
         """The test images, centre crops."""
-        return Pictures(self.data.records(root, self.test_split), View(self.resize, self.crop))
+        view = View(self.test_resize or self.resize, self.crop, keep_aspect=self.keep_aspect)
+        return Pictures(self.data.records(root, self.test_split), view)
 
     def prepared(self, samples: Samples, model: nn.Module, job: Job) -> Samples:
-        """With the features of all images where the encoder stays as it is and the images too."""
+        """With the features of all images, as long as the encoder stays as it is and the images too."""
         assert isinstance(samples, Pairs | Pictures)
-        if self.finetune_from is not None or samples.view.augment:
+        changed = self.finetune_from == 0 if isinstance(samples, Pairs) else self.finetune_from is not None
+        if changed or samples.view.augment:
             return samples
-        return replace(samples, features=features(samples.records, samples.view, cast(Captioner, model), job))
+        found = features(samples.records, samples.view, cast(Captioner, model), job, self.features)
+        return replace(samples, features=found)
 
     def collate(self, samples: list[Example]) -> Batch:
         """Examples as a batch."""
