@@ -124,3 +124,22 @@ def coco_boxes(root: Path, *, split: str = "val2017", images: int = 3) -> Path:
         "annotations": [{"id": i, "image_id": i, "category_id": 7, "bbox": [1, 2, 29, 18], "area": 522} for i in ids],
     }
     return write(root / "coco" / "annotations" / f"instances_{split}.json", json.dumps(content))
+
+
+def karpathy(root: Path, splits: Mapping[str, int], *, coco: bool = True, captions: int = 2) -> Path:
+    """dataset_coco.json with images in coco/val2014, or dataset_flickr8k.json with images in Flicker8k_Dataset: split
+    -> number of images. imgid counts from 0, cocoid is 1000 less three times that. Returns the JSON file."""
+    images: list[dict[str, object]] = []
+    for split in [split for split, count in splits.items() for _ in range(count)]:
+        i = len(images)
+        name = f"COCO_val2014_{1000 - 3 * i:012d}.jpg" if coco else f"{i}_abc.jpg"
+        image(root / ("coco/val2014" if coco else "Flicker8k_Dataset") / name, seed=i)
+        sentences = [
+            {"tokens": ["a", "b"], "raw": f"Caption {c} of {i}.", "imgid": i, "sentid": captions * i + c}
+            for c in range(captions)
+        ]
+        own = {"filepath": "val2014", "cocoid": 1000 - 3 * i} if coco else {}
+        sentids = [sentence["sentid"] for sentence in sentences]
+        images.append({**own, "sentids": sentids, "filename": name, "imgid": i, "split": split, "sentences": sentences})
+    name = "coco" if coco else "flickr8k"
+    return write(root / f"dataset_{name}.json", json.dumps({"images": images, "dataset": name}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.data.coco import CocoCaptions
+from core.data.coco import CocoCaptions, read_captions
 from core.data.records import DataError
 from tests.data.layouts import coco
 
@@ -33,6 +33,45 @@ def test_records_are_sorted_and_captions_are_one_line(tmp_path: Path) -> None:
     assert (first.id, second.id, third.id) == (10, 20, 30)
     assert first.captions == ("A dog and a cat.", "Caption 1 of image 10.")
     assert second.path == tmp_path / "coco" / "val2017" / "000000000020.jpg"
+
+
+def test_captions_without_image_files(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    edit(path, lambda content: content["images"].reverse())
+    edit(path, lambda content: [image.pop("file_name") for image in content["images"]])
+    for image in (tmp_path / "coco" / "val2017").iterdir():
+        image.unlink()
+    expected = {i: (f"Caption 0 of image {i}.", f"Caption 1 of image {i}.") for i in (10, 20, 30)}
+    found = read_captions(path)
+    assert list(found.items()) == list(expected.items())
+    found.clear()  # what one caller does to it is not seen by the next
+    assert read_captions(path) == expected
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    assert len(read_captions(path)) == 3
+    edit(path, lambda content: content["annotations"][0].update(caption="Another one."))
+    assert read_captions(path)[10] == ("Another one.", "Caption 1 of image 10.")
+
+
+def test_the_real_files(real_data: Path) -> None:
+    for split, count in (("train", 120), ("val", 60)):
+        records = CocoCaptions().records(real_data, split)
+        assert len(records) == count
+        assert read_captions(real_data / "coco" / "annotations" / f"captions_{split}2017.json") == {
+            record.id: record.captions for record in records
+        }
+
+
+def test_the_real_captions_of_2014_without_images(real_data: Path) -> None:
+    """Against the file as the standard library reads it."""
+    path = real_data / "metrics" / "captions" / "captions_val2014_fakecap1000.json"
+    expected: dict[int, list[str]] = {}
+    for one in sorted(json.loads(path.read_text())["annotations"], key=lambda one: one["id"]):
+        expected.setdefault(one["image_id"], []).append(" ".join(one["caption"].split()))
+    assert read_captions(path) == {image: tuple(captions) for image, captions in expected.items()}
+    assert len(expected) == 1000
 
 
 def test_the_layout_of_2014(tmp_path: Path) -> None:
@@ -87,6 +126,14 @@ def test_not_the_expected_json(tmp_path: Path, text: str, reason: str) -> None:
     path = coco(tmp_path)
     path.write_text(text)
     assert refused(tmp_path).startswith(f"{path}: {reason}")
+
+
+def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    path.write_bytes(path.read_bytes()[:300])
+    message = refused(tmp_path)
+    assert message.startswith(f"{path}: malformed JSON (")
+    assert "the file has 300 bytes: is it whole?" in message
 
 
 def test_what_is_missing(tmp_path: Path) -> None:
