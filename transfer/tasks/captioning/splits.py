@@ -25,7 +25,7 @@ def check_splits(data: CaptionSet, test_split: str, root: Path) -> None:
     train, test = data.records(root, "train"), data.records(root, test_split)
     if found := shared(train, test, _keys):
         shown = ", ".join(
-            f"image {one.id} ({one.path.name}{'' if one.path == two.path else f', in the test {two.path.name}'})"
+            f"image {one.id} ({one.path.name}{'' if one == two else f', in the test image {two.id}, {two.path.name}'})"
             for one, two in found[:5]
         )
         raise DataError(

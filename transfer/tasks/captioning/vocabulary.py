@@ -123,7 +123,10 @@ class Vocabulary:
             ) from None
         if found.format != _FORMAT:
             raise UserError(f"{path}: expected a vocabulary of format {_FORMAT}, came {found.format}")
-        return cls(found.words)
+        try:
+            return cls(found.words)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
 
     def keep(self, path: Path) -> None:
         """Save it, or, where a run has saved one there before, check that it is this one.
