@@ -26,6 +26,10 @@ class _DataSet(msgspec.Struct, gc=False):
     annotations: list[_Caption]
 
 
+class _Sentence(msgspec.Struct, gc=False):
+    """Only counted."""
+
+
 class _Image(msgspec.Struct, gc=False):
     """What either format says of an image's file. Karpathy's images have sentences."""
 
@@ -35,7 +39,7 @@ class _Image(msgspec.Struct, gc=False):
     imgid: int | None = None
     filepath: str = ""
     filename: str = ""
-    sentences: msgspec.Raw | None = None
+    sentences: list[_Sentence] | None = None
 
 
 class _Images(msgspec.Struct, gc=False):
@@ -109,17 +113,19 @@ def is_karpathy(path: Path) -> bool:
     return bool(images) and images[0].sentences is not None
 
 
-def image_files(path: Path) -> dict[int, PurePosixPath]:
+def image_files(where: Path) -> dict[int, PurePosixPath]:
     """Where a file of references says that its images lie, by id: relative to the folder of the images.
 
-    Karpathy's file has the folder of COCO's images too ("val2014"). An image whose file is not named is left out.
+    Karpathy's file has the folder of COCO's images too ("val2014"). An image without a file name is left out, and one
+    that would not lie below the folder.
     """
     found = {}
-    for one in decode(path, _Images, "references in COCO's format or Karpathy's").images:
+    for one in decode(where, _Images, "references in COCO's format or Karpathy's").images:
         id = next((id for id in (one.cocoid, one.imgid, one.id) if id is not None), None)
         name = one.filename or one.file_name
-        if id is not None and name:
-            found[id] = PurePosixPath(one.filepath) / name
+        path = PurePosixPath(one.filepath) / name
+        if id is not None and name and not path.is_absolute() and ".." not in path.parts:
+            found[id] = path
     return found
 
 
@@ -140,8 +146,8 @@ def matched(
     """
     if unknown := [image for image in candidates if image not in references]:
         raise EvalError(
-            f"{path}: {_images(unknown)} not in {where}, which has {len(references):,} such as "
-            f"{_listed(list(references)[:3])}: {_listed(unknown)}"
+            f"{path}: captions of {_images(unknown)} that {where} does not have: {_listed(unknown)}. It has "
+            f"{len(references):,}, such as {', '.join(map(str, list(references)[:3]))}"
         )
     missing = [image for image in references if image not in candidates]
     if missing and not subset:
