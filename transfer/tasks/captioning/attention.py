@@ -20,7 +20,8 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from transfer.tasks.captioning.beam import Memory, State
 from transfer.tasks.captioning.decoder import Decoder, DecoderNetwork, Said
-from transfer.tasks.captioning.forcing import Packed, recur, shrink
+from transfer.tasks.captioning.forcing import Packed, recur, shrink, update
+from transfer.tasks.captioning.linear import Linear
 
 Gate: TypeAlias = Literal["channel", "scalar", "none"]
 
@@ -75,15 +76,15 @@ class AttentionNetwork(DecoderNetwork):
         gates = {"channel": channels, "scalar": 1, "none": 0}[sizes.gate]
         self.penalty = sizes.penalty
         self.parts = (4 * hidden, sizes.attention, gates)  # of `state`'s outputs: LSTM, query, gate
-        self.begin = nn.Linear(channels, 2 * hidden)  # h, c
-        self.places = nn.Linear(channels, sizes.attention)
-        self.state = nn.Linear(hidden, sum(self.parts))
+        self.begin = Linear(channels, 2 * hidden)  # h, c
+        self.places = Linear(channels, sizes.attention)
+        self.state = Linear(hidden, sum(self.parts))
         self.score = nn.Linear(sizes.attention, 1, bias=False)  # a bias would not change the softmax
         self.embed = nn.Embedding(words, sizes.embed)
-        self.word = nn.Linear(sizes.embed, 4 * hidden)
-        self.context = nn.Linear(channels, 4 * hidden, bias=False)
+        self.word = Linear(sizes.embed, 4 * hidden)
+        self.context = Linear(channels, 4 * hidden, bias=False)
         self.dropout = nn.Dropout(sizes.dropout)
-        self.output = nn.Linear(hidden, words)
+        self.output = Linear(hidden, words)
         for parameter in (*self.word.parameters(), *self.context.parameters()):  # as nn.LSTMCell does
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
         nn.init.uniform_(self.embed.weight, -0.1, 0.1)
@@ -128,9 +129,7 @@ class AttentionNetwork(DecoderNetwork):
         context, look = self._look(query, memory)
         if gate.shape[1] > 0:
             context = gate.sigmoid() * context
-        inward, keep, new, outward = (words + lstm + self.context(context)).chunk(4, dim=1)
-        cell = keep.sigmoid() * cell + inward.sigmoid() * new.tanh()
-        return (outward.sigmoid() * cell.tanh(), cell), look
+        return update(words + lstm + self.context(context), cell), look
 
     def _look(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The mean place [M, C], by the weights that the queries [M, A] give the places; and those, [N, K, P]."""

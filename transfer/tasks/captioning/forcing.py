@@ -72,17 +72,24 @@ def recur(
         sampled: a probability.
     """
     sizes = captions.sizes.tolist()
-    inputs = given(captions.words).split(sizes)
+    inputs = torch.split(given(captions.words), sizes)
     chosen = _coins(sizes, sampled, captions.words.device)
     outputs: list[Tensor] = []
     for size, step, rows in zip(sizes, inputs, chosen, strict=True):
         if len(rows) > 0:
             with torch.no_grad():
                 drawn = draw(say(outputs[-1][rows]))
-            step = step.index_copy(0, rows, given(drawn).to(step.dtype))  # noqa: PLW2901 - the step, with drawn words
+            step = step.index_copy(0, rows, given(drawn).to(step.dtype))
         state = advance(step, shrink(state, size))
         outputs.append(dropout(state[0]))
     return torch.cat(outputs)[captions.back]
+
+
+def update(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """What an LSTM does with the sum of its products [n, 4H], in the order of nn.LSTM: (hidden, cell), each [n, H]."""
+    inward, keep, new, outward = gates.chunk(4, dim=1)
+    cell = keep.sigmoid() * cell + inward.sigmoid() * new.tanh()
+    return outward.sigmoid() * cell.tanh(), cell
 
 
 def shrink(state: State, size: int) -> State:
@@ -104,6 +111,6 @@ def _coins(sizes: list[int], sampled: float, device: torch.device) -> list[Tenso
     """Which rows of each step are drawn, int64; none at the first. Drawn on the CPU, so that the host knows."""
     if sampled == 0.0:
         return [torch.empty(0, dtype=torch.int64)] * len(sizes)
-    coins = (torch.rand(sum(sizes)) < sampled).split(sizes)
+    coins = torch.split(torch.rand(sum(sizes)) < sampled, sizes)
     rows = [torch.empty(0, dtype=torch.int64), *(coin.nonzero().squeeze(1) for coin in coins[1:])]
-    return list(torch.cat(rows).to(device).split([len(row) for row in rows]))
+    return list(torch.split(torch.cat(rows).to(device), [len(row) for row in rows]))

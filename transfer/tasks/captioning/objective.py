@@ -37,10 +37,14 @@ class ScheduledSampling:
 
 @dataclass
 class Objective:
-    """Mean cross-entropy over all words and ends of a batch, and the decoder's penalty."""
+    """Mean cross-entropy over all words and ends of a batch, and the decoder's penalty.
+
+    The mean is each process's over its own words: of several, a caption weighs a little more where the others are long.
+    """
 
     smoothing: float
-    """Share of each target's probability that goes to all words alike."""
+    """Share of each target's probability that goes to all V ids alike, the target and the special ones among them
+    (Szegedy et al., arXiv 1512.00567, section 7)."""
     sampling: ScheduledSampling
     steps_per_epoch: int
     sampled: float = field(default=0.0, init=False)
@@ -50,14 +54,10 @@ class Objective:
         self.sampled = self.sampling.probability(step / self.steps_per_epoch)
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and the perplexity without smoothing and penalty."""
+        """The loss, and the perplexity without smoothing and penalty; in float32 whatever the logits are."""
         assert batch.tokens is not None
         said = model(batch, self.sampled)
-        wanted = targets(batch.tokens)
-        plain = nn.functional.cross_entropy(said.logits, wanted)
-        loss = (
-            nn.functional.cross_entropy(said.logits, wanted, label_smoothing=self.smoothing)
-            if self.smoothing
-            else plain
-        )
+        likely = nn.functional.log_softmax(said.logits, 1, dtype=torch.float32)  # [words, V]
+        plain = nn.functional.nll_loss(likely, targets(batch.tokens))
+        loss = (1 - self.smoothing) * plain - self.smoothing * likely.mean() if self.smoothing else plain
         return loss + said.penalty, {"perplexity": plain.detach().exp()}
