@@ -9,13 +9,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from core.data.records import DataError
 
 T = TypeVar("T")
+
+REMEDY: Final = "leave it out of the file"
+"""What to do about an entry that nothing can be learned from."""
 
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters (Unicode's class Cc), line and paragraph separators, halves of surrogate pairs."""

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from core.data.captions import check_once, decode, one_line
+from core.data.captions import REMEDY, check_once, decode, one_line
 from core.data.folders import file_names
 from core.data.records import CaptionRecord, CaptionSet, DataError
 
@@ -131,12 +131,12 @@ def _cached(path: Path, mtime: int, size: int) -> _Captions:
         if (found := captions.get(one.image_id)) is None:
             raise DataError(f'{_where(path, one)}: there is no image {one.image_id} in "images"')
         if not (caption := one_line(one.caption)):
-            raise DataError(f"{_where(path, one)}: the caption is empty, came {one.caption!r}")
+            raise DataError(f"{_where(path, one)}: the caption is empty, came {one.caption!r}; {REMEDY}")
         found.append(caption)
     check_once("annotation", [one.id for one in content.annotations], path)
     for image, name in files.items():
         if not captions[image]:
-            raise DataError(f"{path}: image {image} ({name}) has no caption")
+            raise DataError(f"{path}: image {image} ({name}) has no caption; {REMEDY}")
     return _Captions(files, {image: tuple(texts) for image, texts in captions.items()})
 
 

@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar, Final
 
 import msgspec
 
-from core.data.captions import check_once, decode, one_line
-from core.data.folders import file_names
+from core.data.captions import REMEDY, check_once, decode, one_line
+from core.data.folders import file_names, folder_names
 from core.data.records import CaptionRecord, CaptionSet, DataError
 
 SPLITS: Final = ("train", "restval", "val", "test")
@@ -44,8 +44,8 @@ coco/{train2014,val2014}/*.jpg, or Flicker8k_Dataset/*.jpg or flickr30k-images/*
 
     file: str = "dataset_coco.json"
     """The JSON file, below the data root."""
-    images: str = "coco"
-    """The folder, below the data root, to which the file's names of images ("filepath" and "filename") are relative."""
+    folder: str = "coco"
+    """The folder of the images, below the data root: the file's "filepath" and "filename" are relative to it."""
     restval: bool = True
     """Whether the split "train" has the images of "restval" too."""
 
@@ -54,17 +54,23 @@ coco/{train2014,val2014}/*.jpg, or Flicker8k_Dataset/*.jpg or flickr30k-images/*
         counts = _PUBLISHED.get(PurePosixPath(self.file).name, {})
         return sum(counts.get(part, 0) for part in self._parts(split))
 
+    def watched(self, root: Path, split: str) -> tuple[Path, ...]:
+        """The file, the folder and those in it, of which the images' are some."""
+        folder = Path(root) / self.folder
+        inner = folder_names(folder) if folder.is_dir() else ()
+        return (*super().watched(root, split), *(folder / name for name in inner))
+
     def _parts(self, split: str) -> tuple[str, ...]:
         """The file's names of what a split holds."""
         self._check_split(split)
         return ("train", "restval") if split == "train" and self.restval else (split,)
 
     def _needs(self, root: Path, split: str) -> Iterable[tuple[Path, str]]:
+        yield root / self.folder, "folder"
         yield root / self.file, "file"
-        yield root / self.images, "folder"
 
     def _read(self, root: Path, split: str) -> tuple[CaptionRecord, ...]:
-        path, folder = root / self.file, root / self.images
+        path, folder = root / self.file, root / self.folder
         parts = self._parts(split)
         images = [one for one in _file(path) if one.split in parts]
         if not images:
@@ -162,14 +168,16 @@ def _entry(image: _Image, coco: bool, path: Path) -> _Entry:
     if coco is (image.cocoid is None):
         raise DataError(f'{where}: expected "cocoid" of all images or of none; {"it has none" if coco else "it has"}')
     if not image.sentences:
-        raise DataError(f"{where}: it has no sentence, so no caption")
+        raise DataError(f"{where}: it has no caption; {REMEDY}")
     folder = PurePosixPath(image.filepath)
     if folder.is_absolute() or ".." in folder.parts:
         raise DataError(f'{where}: "filepath" must be a folder below that of the images, came {image.filepath!r}')
     captions = []
     for sentence in sorted(image.sentences, key=lambda one: one.sentid):
         if not (caption := one_line(sentence.raw)):
-            raise DataError(f"{where}: sentence {sentence.sentid}: the caption is empty, came {sentence.raw!r}")
+            raise DataError(
+                f"{where}: sentence {sentence.sentid}: the caption is empty, came {sentence.raw!r}; {REMEDY}"
+            )
         captions.append(caption)
     id = image.imgid if image.cocoid is None else image.cocoid
     return _Entry(id, image.split, image.filepath, image.filename, tuple(captions))

@@ -55,7 +55,8 @@ class SceneRecord:
 
 @dataclass(frozen=True, slots=True)
 class CaptionRecord:
-    """One image with at least one caption, in the order of the annotations' ids, stripped of outer white space."""
+    """One image with at least one caption, in the order of the annotations' ids; each is a line of text that is not
+    empty, without control characters (`core.data.captions.one_line`)."""
 
     id: int
     path: Path
@@ -193,7 +194,10 @@ class SceneSet(DataSet[SceneRecord]):
 
 
 class CaptionSet(DataSet[CaptionRecord]):
-    """A captioning data set: one of its splits is "train"."""
+    """A captioning data set: one of its splits is "train". No two records of a split have one id.
+
+    Whether two splits share images is not looked at here: `core.data.overlap` finds them.
+    """
 
 
 @dataclass(frozen=True)

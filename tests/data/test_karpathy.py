@@ -92,7 +92,7 @@ def sentence(**changes: object) -> Callable[[list[dict[str, Any]]], object]:
         (lambda images: images[1]["sentences"][0].pop("raw"), "field `raw` - at `$.images[1].sentences[0]`; images[1]"),
         (sentence(raw=7), "Expected `str`, got `int` - at `$.images[1].sentences[0].raw`; images[1].sentences[0] is {"),
         (sentence(sentid=5), "sentence 5 is there twice"),
-        (lambda images: images[1]["sentences"].clear(), "997.jpg): it has no sentence, so no caption"),
+        (lambda images: images[1]["sentences"].clear(), "997.jpg): it has no caption; leave it out of the file"),
         (lambda images: images[1].update(cocoid=1000), "image 1000 is there twice"),
         (lambda images: images[1].update(cocoid="x"), "Expected `int | null`, got `str` - at `$.images[1].cocoid`"),
         (remove("cocoid"), '997.jpg): expected "cocoid" of all images or of none; it has none'),

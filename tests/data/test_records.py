@@ -15,16 +15,19 @@ from core.data.coco_detection import CocoDetection
 from core.data.cub import CUB
 from core.data.imagenet import ImageNet
 from core.data.images import image_size, read_rgb
+from core.data.karpathy import FLICKR8K, Karpathy
 from core.data.records import DataError, DataSet, Need
 from core.data.synthetic.world import MARK
 from core.data.voc import VOC
-from tests.data.layouts import coco, coco_boxes, cub, image, imagenet, voc
+from tests.data.layouts import coco, coco_boxes, cub, image, imagenet, karpathy, voc
 
 ALL: list[tuple[DataSet[Any], str, Callable[[Path], Path]]] = [
     (ImageNet(), "val", lambda root: imagenet(root, {"train": {"n1": 1}, "val": {"n1": 3}}, boxes=True)),
     (CUB(), "train", cub),
     (VOC(), "test", lambda root: voc(root, {"test": ["000001", "000002"]})),
     (CocoCaptions(), "val", coco),
+    (Karpathy(), "test", lambda root: karpathy(root, {"train": 1, "test": 2})),
+    (FLICKR8K, "val", lambda root: karpathy(root, {"train": 1, "val": 2}, coco=False)),
     (CocoDetection(), "test", coco_boxes),
 ]
 each = pytest.mark.parametrize(("data", "split", "build"), ALL, ids=[data.name for data, _, _ in ALL])
@@ -93,7 +96,7 @@ def test_boxes_are_part_of_a_classifiers_identity_only_where_asked_for(
     changed = {name: ("changed",) for name in ("boxes", "size") if hasattr(records[0], name)}
     others = [dataclasses.replace(record, **changed) for record in records]
     same = data.fingerprint(tmp_path, split, records) == data.fingerprint(tmp_path, split, others)
-    assert same == (data.name in ("ImageNet", "CUB-200-2011", "COCO captions"))
+    assert same == (data.name in ("ImageNet", "CUB-200-2011", "COCO captions", Karpathy.name))
 
 
 @each
@@ -133,7 +136,7 @@ def test_need_and_data_sets_are_values() -> None:
 
 
 def test_no_torch() -> None:
-    modules = "coco coco_detection cub imagenet images voc records"
+    modules = "captions coco coco_detection cub imagenet images karpathy overlap voc records"
     code = (
         f"import sys; [__import__(f'core.data.{{m}}') for m in {modules.split()!r}]; sys.exit('torch' in sys.modules)"
     )
