@@ -14,8 +14,8 @@ from core.errors import UserError
 from transfer.tasks.captioning import beam as module
 from transfer.tasks.captioning.attention import Attention
 from transfer.tasks.captioning.beam import Memory, Rules, State, search
-from transfer.tasks.captioning.decoder import DecoderNetwork
-from transfer.tasks.captioning.nic import NICNetwork
+from transfer.tasks.captioning.decoder import Decoder
+from transfer.tasks.captioning.nic import NIC
 
 PAD, START, END, UNK = range(4)
 Caption = tuple[float, list[int]]
@@ -318,12 +318,12 @@ def test_an_end_that_is_forbidden_and_no_beams_are_refused() -> None:
 @pytest.mark.parametrize("attends", [False, True])
 def test_an_image_gets_the_same_caption_alone_and_in_a_batch(attends: bool) -> None:
     torch.manual_seed(0)
-    network: DecoderNetwork = NICNetwork(6, 12, embed=8, hidden=10, dropout=0.5)
-    if attends:
-        network = Attention(embed=8, hidden=10, attention=7).build(6, 12)
-    network.double().eval()
-    for weight in (network.embed.weight, network.output.weight):  # type: ignore[union-attr]
-        torch.nn.init.normal_(weight)  # type: ignore[arg-type]
+    decoder: Decoder = Attention(embed=8, hidden=10, attention=7) if attends else NIC(embed=8, hidden=10)
+    network = decoder.build(6, 12).double().eval()
+    weights = network.state_dict()
+    torch.nn.init.normal_(weights["embed.weight"])
+    torch.nn.init.normal_(weights["output.weight"])
+    weights["output.bias"][END] = 1.0 if attends else -2.0
     features = 20 * torch.randn(*((7, 5, 6) if attends else (7, 6)), dtype=torch.float64)
     rules = given(8)
     with torch.inference_mode():
