@@ -17,9 +17,9 @@ from core.resnet import trunk
 from tests.transfer.detection_cases import backbone
 from transfer.tasks.detection.data import Fit
 from transfer.tasks.detection.task import Detection
-from transfer.tasks.detection.weights import compare, loaded, part
 from transfer.tasks.faster_rcnn import C4, FPN, FasterRCNN
 from transfer.tasks.ssd import SSD
+from transfer.weights import compare, loaded, part
 
 SSD96 = SSD(side=96, extras=(32,), scales=(0.2, 0.4, 0.6, 0.8, 1.0), ratios=((2,),) * 4, steps=None)
 SHORT_FPN = FPN(32, (2, 3), extra_level=False, anchor_scale=4, head_width=64)

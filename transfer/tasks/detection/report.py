@@ -8,11 +8,12 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from core.backbone import IMAGENET_MEAN, Backbone, Spec
+from core.backbone import Backbone
 from core.errors import UserError
 from core.recipe import Recipe
+from transfer.facts import check_pixels, is_counter, many, pixels, size, untrained, use
 from transfer.tasks.detection.freezing import FrozenNorm
-from transfer.tasks.detection.weights import PARTS, part
+from transfer.weights import PARTS, part
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 T = TypeVar("T")
@@ -49,57 +50,38 @@ def report(task: Asked, model: nn.Module, backbone: Backbone, recipe: Recipe | N
     check_pixels(backbone.spec)
     tensors, norms = _tensors(model, backbone, task.stages()), _norms(backbone, task.stages())
     frozen = _frozen(model, norms)
-    _check_statistics(task, norms, backbone)
+    fresh = untrained(norms, backbone.name)
+    if fresh and (task.norms_frozen or task.freeze_at > 0):
+        raise UserError(
+            f"{backbone.name}: {fresh}. Frozen so, they would not normalise: set norms_frozen=False, freeze_at=0"
+        )
     _check_frozen(task, tensors, norms, frozen)
     parameters = list(model.parameters())
     fixed = [p for p in parameters if not p.requires_grad]
     learned = [p for p in parameters if p.requires_grad]
     facts = getattr(model, "facts", None)  # of another engine
     return {
-        "backbone": _use(list(backbone.model.state_dict()), len(tensors)),
-        "pixels": f"RGB in 0..1, mean {_numbers(backbone.spec.mean)}, std {_numbers(backbone.spec.std)}",
+        "backbone": use(
+            list(backbone.model.state_dict()), len(tensors), "the head, stages that the detector does not read"
+        ),
+        "pixels": pixels(backbone.spec),
         "norms": _mode(task, norms, frozen, model, recipe, ranks),
-        "frozen": f"{', '.join(PARTS[: task.freeze_at]) or 'no part'}; {_count(fixed)} in all",
-        "trained": _count(learned),
+        "frozen": f"{', '.join(PARTS[: task.freeze_at]) or 'no part'}; {size(fixed)} in all",
+        "trained": size(learned),
         "batch": "no training" if recipe is None else _batch(recipe, ranks),
         "images": task.sizes(),
         **({} if facts is None else {"engine": facts}),
     }
 
 
-def check_pixels(spec: Spec) -> None:
-    """Raise UserError where mean and std are not those of RGB pixels in 0..1."""
-    mean, std = spec.mean, spec.std
-    if not all(0 <= m <= 1 for m in mean) or not all(0 < s <= 1 for s in std):
-        raise UserError(
-            f"{spec.source or spec.architecture}: expected the mean and standard deviation of pixels in 0..1, got "
-            f"{mean} and {std}: for those in 0..255 divide by 255"
-        )
-    reverse = tuple(reversed(IMAGENET_MEAN))
-    if max(abs(a - b) for a, b in zip(mean, reverse, strict=True)) < 0.01:
-        raise UserError(
-            f"{spec.source or spec.architecture}: the mean {mean} is ImageNet's in the order blue, green, red; images "
-            "are given as red, green, blue here: convert the first convolution's weights and turn mean and std round"
-        )
-
-
-def _use(names: list[str], used: int) -> str:
-    """What became of all tensors of a backbone, of which the detector uses `used`."""
-    counters = sum(map(_counter, names))
-    said = f"{_many(len(names), 'tensor')}, none missing, none unexpected: {used} used as loaded"
-    if unused := len(names) - counters - used:
-        said += f", {unused} not used (the head, stages that the detector does not read)"
-    return said + (f", {_many(counters, 'counter')} of BatchNorm (no result depends on these)" if counters else "")
-
-
 def _tensors(model: nn.Module, backbone: Backbone, stages: int) -> dict[str, Tensor]:
     """Tensors of the backbone that the detector uses, by their names in the backbone file."""
     tell = getattr(model, "trunk_tensors", None)
     if tell is not None:
-        return {name: tensor for name, tensor in tell().items() if not _counter(name)}
+        return {name: tensor for name, tensor in tell().items() if not is_counter(name)}
     inside = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
     state = _named(backbone.model, backbone.model.state_dict(keep_vars=True))
-    return {name: t for name, t in state.items() if id(t) in inside and part(name) <= stages and not _counter(name)}
+    return {name: t for name, t in state.items() if id(t) in inside and part(name) <= stages and not is_counter(name)}
 
 
 def _norms(backbone: Backbone, stages: int) -> dict[str, nn.Module]:
@@ -130,28 +112,6 @@ def _frozen(model: nn.Module, norms: dict[str, nn.Module]) -> set[str]:
     return frozen
 
 
-def _check_statistics(task: Asked, norms: dict[str, nn.Module], backbone: Backbone) -> None:
-    source = backbone.name
-    taken = {name: m for name, m in norms.items() if isinstance(m.running_var, Tensor)}
-    for name, norm in taken.items():
-        if not norm.running_var.any():  # type: ignore[operator]  # it is a tensor
-            raise UserError(f"{source}: {name}: its running variance is all zero: no network was trained with that")
-    fresh = [name for name, norm in taken.items() if _is_fresh(norm)]
-    some_frozen = task.norms_frozen or task.freeze_at > 0
-    if taken and len(fresh) == len(taken) and some_frozen:
-        raise UserError(
-            f"{source}: all {len(taken)} BatchNorms have the statistics that they are born with (mean 0, variance 1): "
-            "the backbone was never trained. Frozen so, they would not normalise: set norms_frozen=False, freeze_at=0"
-        )
-
-
-def _is_fresh(norm: nn.Module) -> bool:
-    mean, variance = norm.running_mean, norm.running_var
-    assert isinstance(mean, Tensor)
-    assert isinstance(variance, Tensor)
-    return not mean.any() and bool((variance == 1).all())
-
-
 def _check_frozen(task: Asked, tensors: dict[str, Tensor], norms: dict[str, nn.Module], frozen: set[str]) -> None:
     """Raise UserError where a parameter or a norm of the backbone is not in the mode that was asked for."""
     for name in norms:
@@ -179,7 +139,7 @@ def _mode(
         how = f"synchronised over {ranks} processes ({recipe.batch_size // recipe.accumulate} images)"
     else:
         images = max(1, recipe.batch_size // recipe.accumulate // ranks)
-        how = f"trained on {_many(images, 'image')} each time"
+        how = f"trained on {many(images, 'image')} each time"
         how += " (sync_batchnorm has no effect with one process)" if recipe.sync_batchnorm else ""
     return f"{count}, {trained} {how}" + (f"; {own} of the detector's own trained" if own else "")
 
@@ -195,25 +155,9 @@ def _learning(model: nn.Module) -> int:
 
 def _batch(recipe: Recipe, ranks: int) -> str:
     each = recipe.batch_size // recipe.accumulate // ranks
-    parts = f"{_many(ranks, 'process', 'es')} x {_many(recipe.accumulate, 'micro-batch', 'es')} x {each}"
-    return f"{_many(recipe.batch_size, 'image')} a step: {parts}"
-
-
-def _count(parameters: list[nn.Parameter]) -> str:
-    return f"{_many(sum(p.numel() for p in parameters), 'parameter')} in {_many(len(parameters), 'tensor')}"
-
-
-def _many(count: int, noun: str, ending: str = "s") -> str:
-    return f"{count:,} {noun}{'' if count == 1 else ending}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.4g}" for value in values)
+    parts = f"{many(ranks, 'process', 'es')} x {many(recipe.accumulate, 'micro-batch', 'es')} x {each}"
+    return f"{many(recipe.batch_size, 'image')} a step: {parts}"
 
 
 def _word(frozen: bool) -> str:
     return "frozen" if frozen else "trained"
-
-
-def _counter(name: str) -> bool:
-    return name.endswith("num_batches_tracked")

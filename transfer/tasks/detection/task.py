@@ -31,7 +31,7 @@ from transfer.tasks.detection.report import report
 from transfer.tasks.detection.results import coco_results
 from transfer.tasks.detection.scoring import Scoring, VocScoring
 from transfer.tasks.detection.splits import check_splits
-from transfer.tasks.detection.weights import compare, loaded
+from transfer.weights import compare, loaded
 
 
 @dataclass(frozen=True)

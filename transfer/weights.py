@@ -1,7 +1,7 @@
-"""Whether a detector stands on the very weights that were loaded.
+"""Whether a task's network stands on the very weights that were loaded.
 
 Published detectors went wrong here without a word: keys that do not match load nothing, an initialisation runs over
-loaded layers, a converted copy is another network. So every tensor is compared, by value, once the detector is built.
+loaded layers, a converted copy is another network. So every tensor is compared, by value, once the network is built.
 """
 
 import re
@@ -33,11 +33,11 @@ class Loaded(NamedTuple):
 
 
 def loaded(backbone: Backbone, body: Trunk, stages: int) -> Loaded:
-    """A copy of what a detector is to use.
+    """A copy of what a network is to use.
 
     Args:
         backbone: as loaded, before anything is frozen or moved.
-        body: its stages. stages: how many of layer1 to layer4 the detector reads.
+        body: its stages. stages: how many of layer1 to layer4 the network reads.
 
     Raises:
         UserError: not all tensors of the backbone were loaded, or one is not finite.
@@ -58,29 +58,29 @@ def loaded(backbone: Backbone, body: Trunk, stages: int) -> Loaded:
     return Loaded(values, kept)
 
 
-def in_use(detector: nn.Module, before: Loaded) -> dict[str, Tensor]:
-    """The tensors that a detector computes with, by their names in the backbone file.
+def in_use(network: nn.Module, before: Loaded) -> dict[str, Tensor]:
+    """The tensors that a network computes with, by their names in the backbone file.
 
-    A detector of another engine tells by a method `trunk_tensors`; else the modules that held them must be its own.
+    A network of another engine tells by a method `trunk_tensors`; else the modules that held them must be its own.
     """
-    tell = getattr(detector, "trunk_tensors", None)
+    tell = getattr(network, "trunk_tensors", None)
     if tell is not None:
         found: dict[str, Tensor] = tell()
         return found
-    inside = set(detector.modules())
+    inside = set(network.modules())
     return {name: getattr(*home) for name, home in before.homes.items() if home[0] in inside}
 
 
-def compare(detector: nn.Module, before: Loaded, source: str) -> None:
-    """Raise UserError unless a detector uses every tensor of `before`, with the values that were loaded."""
-    now = in_use(detector, before)
+def compare(network: nn.Module, before: Loaded, source: str) -> None:
+    """Raise UserError unless a network uses every tensor of `before`, with the values that were loaded."""
+    now = in_use(network, before)
     absent = [name for name in before.values if name not in now]
     changed = [name for name, value in before.values.items() if name in now and not _same(value, now[name])]
     if absent or changed:
         first = (absent or changed)[0]
         raise UserError(
             f"{source}: {len(before.values) - len(absent) - len(changed)} of {len(before.values)} tensors are in the "
-            f"detector as loaded; {len(absent)} are not in it, {len(changed)} have other values (the first: {first})"
+            f"network as loaded; {len(absent)} are not in it, {len(changed)} have other values (the first: {first})"
         )
 
 
