@@ -59,13 +59,13 @@ def test_the_real_splits_share_nothing(real_data: Path) -> None:
 
 def test_an_image_of_another_name_is_found_by_its_id(root: Path) -> None:
     """2014's and 2017's files are the same images under the same ids; their names differ."""
-    copy(root, "000000000020.jpg", "COCO_train2014_000000000020.jpg")
-    edit(root, 1020, id=20, file_name="COCO_train2014_000000000020.jpg")
+    copy(root, "000000000020.jpg", "COCO_val2014_000000000020.jpg")
+    edit(root, 1020, id=20, file_name="COCO_val2014_000000000020.jpg")
     with pytest.raises(DataError) as caught:
         check_splits(CocoCaptions(), "val", root)
     assert str(caught.value).startswith(
         "COCO captions: 1 of 3 images of the split \"train\" are in 'val' too, so that the test would measure what was "
-        "learned by heart: image 20 (000000000020.jpg, in the test image 20, COCO_train2014_000000000020.jpg). Name"
+        "learned by heart: image 20 (000000000020.jpg, in the test image 20, COCO_val2014_000000000020.jpg). Name"
     )
 
 

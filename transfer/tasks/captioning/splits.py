@@ -11,8 +11,8 @@ def check_splits(data: CaptionSet, test_split: str, root: Path) -> None:
     """Refuse a data set whose splits "train" and `test_split` are not there, are malformed, or share images.
 
     Two records are one image where they name one file, or files of the same bytes; compared are those of the same id,
-    file name or captions. So 2014's training images in a test on val2017 are found, which have other names there; an
-    image that was stored anew, under another name, is not.
+    file name or captions. So the images of val2014 that are in train2017 too, under other names, are found; an image
+    that was stored anew, under another name, is not.
 
     Raises:
         DataError: names some of the images, or what is not there or malformed.
@@ -31,7 +31,8 @@ def check_splits(data: CaptionSet, test_split: str, root: Path) -> None:
         raise DataError(
             f'{data.name}: {len(found):,} of {len(train):,} images of the split "train" are in {test_split!r} too, so '
             f"that the test would measure what was learned by heart: {shown}{', ...' if len(found) > 5 else ''}. Name "
-            "other splits in the config's data (COCO 2014 and 2017 are made of the same images)"
+            "other splits in the config's data (of COCO train2014 and val2014, or train2017 and val2017: val2014 and "
+            "train2017 have 35,504 images in common)"
         )
 
 
