@@ -21,6 +21,7 @@ TITLES: Final[Mapping[str, str]] = {
     "meteor": "METEOR",
     "rouge_l": "ROUGE-L",
     "cider": "CIDEr",
+    "cider_plain": "CIDEr, plain",
     "spice": "SPICE",
 }
 """What people call the numbers."""
