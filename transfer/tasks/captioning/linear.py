@@ -26,19 +26,18 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """nn.functional.linear: [..., in], [out, in], [out] -> [..., out]."""
     if not _suits(input, weight):
         return nn.functional.linear(input, weight, bias)
-    if not torch.is_grad_enabled():
-        return _product(input, weight, bias)
-    product: Tensor = _Product.apply(input, weight, bias)
-    return product
+    rows = input.reshape(-1, input.shape[-1]).contiguous()
+    product: Tensor = (_Product.apply if torch.is_grad_enabled() else _product)(rows, weight, bias)
+    return product.view(*input.shape[:-1], len(weight))
 
 
 def _suits(input: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN is there, and the product one for it: of matrices, float32, on the CPU, not small."""
+    """Whether oneDNN is there, and the product one for it: float32, on the CPU, not small."""
     return (
-        input.dim() == 2
-        and input.device.type == "cpu"
+        input.device.type == "cpu"
         and input.dtype == weight.dtype == torch.float32
-        and len(input) * weight.numel() >= _LEAST
+        and input.numel() * len(weight) >= _LEAST
+        and weight.is_contiguous()
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and not torch.is_autocast_enabled("cpu")
@@ -46,6 +45,7 @@ def _suits(input: Tensor, weight: Tensor) -> bool:
 
 
 def _product(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Of matrices that are contiguous, or whose transposes are: with other strides oneDNN is a hundred times slower."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
     return product
 
@@ -61,7 +61,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        (input, weight), (gradient,) = ctx.saved_tensors, gradients
+        (input, weight), gradient = ctx.saved_tensors, gradients[0].contiguous()
         return (
             _product(gradient, weight.t(), None) if ctx.needs_input_grad[0] else None,
             _product(gradient.t(), input.t(), None) if ctx.needs_input_grad[1] else None,
