@@ -3,7 +3,6 @@
 A caption is kept as it is written but for white space and characters that are no text: `one_line`.
 """
 
-import codecs
 import json
 import re
 from collections import Counter
@@ -20,8 +19,8 @@ T = TypeVar("T")
 REMEDY: Final = "leave it out of the file"
 """What to do about an entry that nothing can be learned from."""
 
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters (Unicode's class Cc), line and paragraph separators, halves of surrogate pairs."""
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters (Unicode's class Cc) and halves of surrogate pairs. Line separators are white space anyway."""
 
 
 def one_line(caption: str) -> str:
@@ -49,7 +48,7 @@ def decode(path: Path, kind: type[T], expected: str) -> T:
             the entry that is wrong.
     """
     try:
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     try:
@@ -59,7 +58,8 @@ def decode(path: Path, kind: type[T], expected: str) -> T:
 
 
 def _decode_slowly(path: Path, data: bytes, kind: type[T], expected: str) -> T:
-    """Once more by the standard library: it says where a file is malformed, and takes lone surrogates."""
+    """Once more by the standard library: it says where a file is malformed, and takes lone surrogates and a
+    byte order mark."""
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:

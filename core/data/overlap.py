@@ -12,7 +12,7 @@ R = TypeVar("R", SceneRecord, CaptionRecord)
 
 
 def shared(train: Sequence[R], test: Sequence[R], keys: Callable[[R], Iterable[Hashable]]) -> list[tuple[R, R]]:
-    """(training record, test record) of every image that is in both, in the order of the training records.
+    """(training record, test record) of every training image that is in the test too, each once, in their order.
 
     Two records are one image where they name one file, or files of the same bytes. Files are read only for records
     that have a key in common, so that splits that share none of them cost no reading.
@@ -31,7 +31,8 @@ def shared(train: Sequence[R], test: Sequence[R], keys: Callable[[R], Iterable[H
     found = []
     for one in train:
         suspects = {two.path: two for key in keys(one) for two in tested.get(key, ())}
-        found += [(one, two) for two in suspects.values() if _same(one.path, two.path)][:1]
+        if (same := next((two for two in suspects.values() if _same(one.path, two.path)), None)) is not None:
+            found.append((one, same))
     return found
 
 

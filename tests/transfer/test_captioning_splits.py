@@ -1,6 +1,7 @@
 """A captioner is not tested on what it learned from."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -83,6 +84,18 @@ def test_an_image_of_another_id_is_found_by_its_name_and_by_its_captions(root: P
     path.write_text(path.read_text().replace(" Of the test.", ""))
     with pytest.raises(
         DataError, match=r"1 of 3 images .* image 20 \(000000000020.jpg, in the test image 1020, x.jpg\)"
+    ):
+        check_splits(CocoCaptions(), "val", root)
+
+
+def test_an_image_that_the_test_has_twice_counts_once(root: Path) -> None:
+    for id in (1010, 1020):
+        copy(root, "000000000020.jpg", f"{id}.jpg")
+        edit(root, id, file_name=f"{id}.jpg")
+    path = root / "coco" / "annotations" / "captions_val2017.json"
+    path.write_text(re.sub(r"of image \d+\. Of the test", "of image 20", path.read_text()))
+    with pytest.raises(
+        DataError, match=r"1 of 3 images .* image 20 \(000000000020.jpg, in the test image 1010, [^,]*\)\."
     ):
         check_splits(CocoCaptions(), "val", root)
 
