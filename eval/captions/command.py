@@ -132,11 +132,12 @@ class _Scored:
     scores: "CaptionScores"
     other_captions: dict[int, str] | None
     other: "CaptionScores | None"
+    training: list[str] | None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> "_Scored":
         """All files are read and checked before anything is scored."""
-        from eval.captions.reading import matched, read_references, read_results
+        from eval.captions.reading import matched, read_references, read_results, read_training
         from eval.captions.scores import score
         from eval.captions.summary import Truth
 
@@ -144,11 +145,12 @@ class _Scored:
         found = read_references(args.references, args.split)
         references = matched(args.results, captions, args.references, found, args.subset)
         others = None if args.against is None else _others(args, captions, found)
+        training = None if args.training is None else read_training(args.training)
         name = str(args.references) if args.split is None else f"{args.references} {args.split}"
         truth = Truth(name, len(found), sum(map(len, found.values())))
         mine = score(captions, references, args.metrics, args.tokenizer)
         other = None if others is None else score(others, references, args.metrics, args.tokenizer)
-        return cls(captions, references, truth, mine, others, other)
+        return cls(captions, references, truth, mine, others, other, training)
 
 
 def _others(
@@ -156,23 +158,23 @@ def _others(
 ) -> dict[int, str]:
     """Captions of --against for the images of `captions`, in that order. With --subset there may be more of them."""
     from eval.captions.reading import matched, read_results
+    from eval.columns import count
 
     others = read_results(args.against)
     matched(args.against, others, args.references, references, args.subset)
     if missing := [image for image in captions if image not in others]:
         shown = ", ".join(map(str, missing[:10]))
-        raise EvalError(f"{args.against}: no caption of {len(missing):,} images of {args.results}: {shown}")
+        raise EvalError(f"{args.against}: no caption of {count(len(missing), 'image')} of {args.results}: {shown}")
     return {image: others[image] for image in captions}
 
 
 def _summary(args: argparse.Namespace, scored: _Scored) -> "Summary":
     from eval.captions.bootstrap import differences, intervals
     from eval.captions.diversity import diversity
-    from eval.captions.reading import read_training
     from eval.captions.summary import Summary
     from eval.captions.tokens import tokenize
 
-    training = None if args.training is None else tokenize(read_training(args.training), args.tokenizer)
+    training = None if scored.training is None else tokenize(scored.training, args.tokenizer)
     drawn = (args.bootstrap or RESAMPLES, args.seed or 0)
     return Summary(
         results=str(args.results),
@@ -205,7 +207,8 @@ def _gallery(args: argparse.Namespace, scored: _Scored) -> "Gallery":
 
     pictures = None
     if args.images is not None:
-        pictures = {image: args.images / name for image, name in image_files(args.references).items()}
+        names = image_files(args.references, scored.captions)
+        pictures = {image: args.images / name for image, name in names.items()}
     other = None
     if scored.other is not None and scored.other_captions is not None:
         other = Other(str(args.against), scored.other, scored.other_captions)

@@ -9,6 +9,7 @@ from core.data.captions import decode
 from core.data.coco import read_captions
 from core.data.karpathy import read_karpathy
 from core.data.records import DataError
+from eval.columns import count
 from eval.errors import EvalError
 
 _LISTED = 10
@@ -113,8 +114,8 @@ def is_karpathy(path: Path) -> bool:
     return bool(images) and images[0].sentences is not None
 
 
-def image_files(where: Path) -> dict[int, PurePosixPath]:
-    """Where a file of references says that its images lie, by id: relative to the folder of the images.
+def image_files(where: Path, images: Collection[int]) -> dict[int, PurePosixPath]:
+    """Where a file of references says that these images lie, by id: relative to the folder of all images.
 
     Karpathy's file has the folder of COCO's images too ("val2014"). An image without a file name is left out, and one
     that would not lie below the folder.
@@ -123,8 +124,10 @@ def image_files(where: Path) -> dict[int, PurePosixPath]:
     for one in decode(where, _Images, "references in COCO's format or Karpathy's").images:
         id = next((id for id in (one.cocoid, one.imgid, one.id) if id is not None), None)
         name = one.filename or one.file_name
+        if id is None or id not in images or not name:
+            continue
         path = PurePosixPath(one.filepath) / name
-        if id is not None and name and not path.is_absolute() and ".." not in path.parts:
+        if not path.is_absolute() and ".." not in path.parts:
             found[id] = path
     return found
 
@@ -146,14 +149,14 @@ def matched(
     """
     if unknown := [image for image in candidates if image not in references]:
         raise EvalError(
-            f"{path}: captions of {_images(unknown)} that {where} does not have: {_listed(unknown)}. It has "
-            f"{len(references):,}, such as {', '.join(map(str, list(references)[:3]))}"
+            f"{path}: captions of {count(len(unknown), 'image')} that {where} does not have: {_listed(unknown)}. "
+            f"It has {len(references):,}, such as {', '.join(map(str, list(references)[:3]))}"
         )
     missing = [image for image in references if image not in candidates]
     if missing and not subset:
         raise EvalError(
-            f"{path}: no caption of {_images(missing)} of {where}: {_listed(missing)}. All {len(references):,} count "
-            f"in a published number; --subset scores the {len(candidates):,} that there are"
+            f"{path}: no caption of {count(len(missing), 'image')} of {where}: {_listed(missing)}. "
+            f"All {len(references):,} count in a published number; --subset scores those {len(candidates):,} alone"
         )
     return {image: references[image] for image in candidates}
 
@@ -166,11 +169,7 @@ def _twice(entries: Iterable[_Caption]) -> str:
     twice = [image for image, found in places.items() if len(found) > 1]
     first = places[twice[0]]
     shown = f"image {twice[0]} is there {len(first)} times (entries {', '.join(f'$[{at}]' for at in first[:3])})"
-    return shown if len(twice) == 1 else f"{shown}, and {_images(twice[1:])} more than once too"
-
-
-def _images(ids: Collection[int]) -> str:
-    return f"{len(ids):,} image{'' if len(ids) == 1 else 's'}"
+    return shown if len(twice) == 1 else f"{shown}, and {count(len(twice[1:]), 'image')} more than once too"
 
 
 def _listed(ids: Collection[int]) -> str:

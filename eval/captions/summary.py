@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from core.data.captions import one_line
 from eval.captions.bootstrap import PERCENT, Intervals
 from eval.captions.diversity import Diversity
 from eval.captions.scores import CaptionScores
@@ -96,7 +97,7 @@ def percent(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def per_image(scores: CaptionScores, captions: Mapping[Any, str]) -> str:
-    """CSV: a line for each image with its id, its number of words, its own scores in percent, and its caption.
+    """CSV, a line for each image: its id, its number of words, its own scores in percent, its caption as one line.
 
     BLEU of one caption is smoothed as pycocoevalcap does it (`CaptionScores.per_image`): its mean is not the corpus's.
     """
@@ -105,7 +106,7 @@ def per_image(scores: CaptionScores, captions: Mapping[Any, str]) -> str:
     writer.writerow(["image_id", "words", *scores.per_image, "caption"])
     for at, (image, tokens) in enumerate(zip(scores.images, scores.tokens.candidates, strict=True)):
         values = (f"{PERCENT * each[at]:.6g}" for each in scores.per_image.values())
-        writer.writerow([image, len(tokens.split()), *values, captions[image]])
+        writer.writerow([image, len(tokens.split()), *values, one_line(captions[image])])
     return out.getvalue()
 
 
