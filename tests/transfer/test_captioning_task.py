@@ -23,6 +23,7 @@ from transfer.tasks.captioning.task import Captioning
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 220), "white": (240, 240, 240)}
 TASK = Captioning(resize=36, crop=32, decoder=NIC(embed=16, hidden=32, dropout=0.0), min_count=1, max_words=8, beam=3)
+BLEU = dataclasses.replace(TASK, metrics=("bleu",))
 
 
 @pytest.fixture
@@ -60,10 +61,14 @@ def train(task: Captioning, model: Captioner, root: Path, steps: int, lr: float 
         [{"params": g["params"], "lr": lr * g.get("lr_scale", 1.0)} for g in task.parameters(model)], lr=lr
     )
     model.train()
-    loss = torch.tensor(torch.nan)
+    loss, batch = torch.tensor(torch.nan), None
     for step in range(steps):
         torch.manual_seed(step)
-        batch = collate([data.sample(i) for i in range(len(data))])
+        if batch is None or data.view.augment:
+            batch = collate([data.sample(i) for i in range(len(data))])
+        if task.finetune_from is None and not data.view.augment and batch.features is None:
+            with torch.no_grad():
+                batch = batch._replace(pixels=None, features=model.features(batch).half())
         loss, numbers = loss_of(task)(model, batch, torch.Generator())
         assert numbers["perplexity"].item() == pytest.approx(loss.exp().item())
         optimizer.zero_grad()
@@ -92,13 +97,18 @@ def test_it_learns_four_captions_by_heart_and_scores_100(root: Path) -> None:
         {"image_id": 12, "caption": "a blue picture here"},
         {"image_id": 13, "caption": "a white picture of nothing here"},
     ]
-    outcome = TASK.score(json.loads(json.dumps(saved)), root)
-    assert list(outcome.metrics) == ["bleu4", "bleu1", "bleu2", "bleu3"]
-    assert all(metric.value == pytest.approx(100, abs=1e-4) for metric in outcome.metrics.values())
+    scored = dataclasses.replace(TASK, metrics=("rouge_l", "cider"))  # METEOR's program takes seconds to start
+    outcome = scored.score(json.loads(json.dumps(saved)), root)
+    assert list(outcome.metrics) == ["bleu4", "bleu1", "bleu2", "bleu3", "rouge_l", "cider"]
+    values = {name: metric.value for name, metric in outcome.metrics.items()}
+    assert list(values.values())[:5] == pytest.approx([100] * 5, abs=1e-4)
+    assert outcome.more["intervals"]["bleu4"] == pytest.approx([100, 100], abs=1e-4)
     assert outcome.more["different_captions"] == 4
+    assert outcome.more["diversity"]["words"] == 20
+    assert outcome.more["diversity"]["vocabulary"] == 9
 
 
-@pytest.mark.parametrize("changes", [{"finetune_from": 0.0}, {"augment": True}])
+@pytest.mark.parametrize("changes", [{"finetune_from": 0}, {"augment": True}])
 def test_it_learns_from_pixels_too(changes: dict[str, Any], root: Path) -> None:
     task = dataclasses.replace(TASK, **changes)
     model = cast(Captioner, task.model(backbone(), root))
@@ -119,7 +129,7 @@ def test_a_frozen_encoder_keeps_every_tensor_and_a_fine_tuned_one_keeps_its_stat
     assert len(same) > 50
     assert all(same.values())
 
-    tuned = dataclasses.replace(TASK, augment=augment, finetune_from=0.0, encoder_lr_scale=1.0)
+    tuned = dataclasses.replace(TASK, augment=augment, finetune_from=0, encoder_lr_scale=1.0)
     model = cast(Captioner, tuned.model(backbone(), root))
     train(tuned, model, root, 2)
     after = model.encoder.state_dict()
@@ -167,6 +177,44 @@ def test_the_view_is_the_stretched_images_centre_or_a_random_part_of_it(tmp_path
     assert all(view.shape == (3, 32, 32) for view in seen)
 
 
+def test_an_image_that_keeps_its_shape_is_cut_at_its_long_side(tmp_path: Path) -> None:
+    ramp = np.repeat(np.tile(np.arange(80, dtype=np.uint8)[None, :, None], (40, 1, 3)), 1, 0)
+    Image.fromarray(ramp).save(tmp_path / "wide.png")
+    view = View(40, 32, keep_aspect=True)(tmp_path / "wide.png")
+    assert torch.equal(view[0, 0], torch.arange(24, 56, dtype=torch.uint8))
+    Image.fromarray(ramp.transpose(1, 0, 2)).save(tmp_path / "high.png")
+    assert torch.equal(View(40, 32, keep_aspect=True)(tmp_path / "high.png")[0, :, 0], view[0, 0])
+    both = View(20, 20, keep_aspect=True)(tmp_path / "wide.png")  # half the size: 40 x 20, its middle 20
+    assert torch.allclose(both[0, 5].float(), 2 * torch.arange(10, 30) + 0.5, atol=0.6)
+
+
+def test_the_views_pixels_are_pillows_up_to_one_step(real_data: Path) -> None:
+    """Pillow's stretched square and its centre, which the codes of this field take."""
+    for path in sorted((real_data / "coco/val2017").glob("*.jpg"))[:10]:
+        with Image.open(path) as image:
+            square = image.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240))
+        ours = View(256, 224)(path).permute(1, 2, 0).numpy().astype(int)
+        assert np.abs(ours - np.asarray(square, int)).max() <= 1
+
+
+def test_the_test_may_show_images_at_another_size(root: Path) -> None:
+    task = dataclasses.replace(TASK, resize=48, test_resize=32, augment=True)
+    assert task.train_data(root).view == View(48, 32, augment=True)
+    assert task.test_data(root).view == View(32, 32)
+
+
+def test_before_any_work_the_task_refuses_shared_images_and_unknown_metrics(root: Path) -> None:
+    with pytest.raises(UserError, match=r'images of the split "train" are in .val. too'):
+        TASK.check(root)
+    with pytest.raises(UserError, match=r"unknown blue; there are bleu, meteor"):
+        dataclasses.replace(TASK, metrics=("blue",)).check(root)
+
+
+def test_what_is_no_resnet_is_refused_before_its_weights_are_fetched() -> None:
+    with pytest.raises(UserError, match="expected a ResNet"):
+        TASK.check_network(torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3)))
+
+
 def test_weights_of_another_vocabulary_are_refused_also_where_the_sizes_agree(root: Path) -> None:
     state = TASK.model(backbone(), root).state_dict()
     write(root, "train2017", [f"A {name} picture of nothing there" for name in COLOURS])
@@ -185,7 +233,7 @@ def test_captions_without_a_word_are_learned_as_nothing_and_scored(root: Path) -
     model = cast(Captioner, TASK.model(backbone(), root))
     assert np.isfinite(train(TASK, model, root, 2))
     saved = [{"image_id": 10 + i, "caption": ""} for i in range(4)]
-    assert TASK.score(saved, root).metrics["bleu4"].value == pytest.approx(0, abs=1e-3)
+    assert BLEU.score(saved, root).metrics["bleu4"].value == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +242,10 @@ def test_captions_without_a_word_are_learned_as_nothing_and_scored(root: Path) -
         ({"beam": 0}, "beam: expected at least 1, got 0"),
         ({"max_words": 0}, "max_words: expected at least 1"),
         ({"crop": 40}, "crop: expected at most resize=36, got 40"),
+        ({"test_resize": 31}, "crop: expected at most test_resize=31, got 32"),
         ({"smoothing": 1.0}, r"smoothing in \[0, 1\)"),
+        ({"finetune_from": -1}, "finetune_from: expected an epoch, 0 or more, got -1"),
+        ({"freeze_at": 6}, "freeze_at: expected 0"),
     ],
 )
 def test_fields_are_checked(changes: dict[str, float], message: str) -> None:
@@ -203,7 +254,7 @@ def test_fields_are_checked(changes: dict[str, float], message: str) -> None:
 
 
 def test_real_coco_images_are_read_learned_and_described(real_data: Path) -> None:
-    task = dataclasses.replace(TASK, min_count=4, max_words=20)
+    task = dataclasses.replace(BLEU, min_count=4, max_words=20)
     model = cast(Captioner, task.model(backbone(), real_data))
     data = task.train_data(real_data)
     assert len(data) == 600

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from core import processes
 from core.backbone import Backbone
 from core.config import unhashed
 from core.data.coco import CocoCaptions
@@ -21,9 +22,9 @@ from core.data.records import CaptionRecord, CaptionSet, Need
 from core.loader import Samples
 from core.recipe import Recipe
 from core.resnet import trunk
-from core.stage import Job, Metric, Outcome
-from eval.captions.bleu import bleu
+from core.stage import Job, Outcome
 from transfer.task import Task
+from transfer.tasks.captioning import scoring
 from transfer.tasks.captioning.beam import Rules
 from transfer.tasks.captioning.data import Batch, Example, Pairs, Pictures, View, collate
 from transfer.tasks.captioning.decoder import Decoder
@@ -31,7 +32,10 @@ from transfer.tasks.captioning.features import features
 from transfer.tasks.captioning.model import Captioner
 from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.objective import Objective, ScheduledSampling
-from transfer.tasks.captioning.vocabulary import END, PAD, START, UNK, Vocabulary
+from transfer.tasks.captioning.report import report
+from transfer.tasks.captioning.splits import check_splits
+from transfer.tasks.captioning.vocabulary import END, FILE, PAD, START, UNK, Vocabulary
+from transfer.weights import compare, loaded
 
 
 @dataclass(frozen=True)
@@ -104,16 +108,32 @@ class Captioning(Task):
         """Training and test split."""
         return Need(self.data, "train"), Need(self.data, self.test_split)
 
+    def check(self, root: Path) -> None:
+        """Refuse splits that are missing or share images, unknown metrics, and a machine without Java."""
+        scoring.check(self.metrics)
+        check_splits(self.data, self.test_split, root)
+
+    def check_network(self, network: nn.Module) -> None:
+        """Refuse what is no ResNet (`core.resnet`)."""
+        trunk(network)
+
     def model(self, backbone: Backbone, root: Path) -> nn.Module:
-        """Encoder and a fresh decoder for the words of the training captions."""
-        vocabulary = self._vocabulary(self.data.records(root, "train"))
+        """Encoder and a fresh decoder for the words of the training captions.
+
+        Raises:
+            UserError: not a ResNet, one that was not loaded whole, or no word is frequent enough.
+        """
         body, decoder = trunk(backbone.model), self.decoder
+        before = loaded(backbone, body, stages=4)
+        vocabulary = self._vocabulary(self.data.records(root, "train"))
         network = decoder.build(body.channels[-1], len(vocabulary))
         finetune = self.finetune_from is not None
-        return Captioner(
+        captioner = Captioner(
             body, backbone.spec, network, vocabulary, spatial=decoder.spatial, finetune=finetune,
             freeze_at=self.freeze_at,
         )  # fmt: skip
+        compare(captioner, before, backbone.name)
+        return captioner
 
     def parameters(self, model: nn.Module) -> list[dict[str, Any]]:
         """The decoder; with `finetune_from` the encoder at its own learning rate."""
@@ -131,26 +151,48 @@ class Captioning(Task):
     def train_data(self, root: Path) -> Pairs:
         """All (image, caption) pairs."""
         records = self.data.records(root, "train")
-        view = View(self.resize, self.crop, self.augment, self.keep_aspect)
-        return Pairs.of(records, self._vocabulary(records), self.max_words, view, self.finetune_from)
+        return Pairs.of(records, self._vocabulary(records), self.max_words, self._view(), self.finetune_from)
 
     def samples(self, images: int) -> int:
         """Five pairs an image; in COCO a few images in a thousand have six or seven captions."""
         return 5 * images
 
     def test_data(self, root: Path) -> Pictures:
-        """The test images, centre crops."""
-        view = View(self.test_resize or self.resize, self.crop, keep_aspect=self.keep_aspect)
-        return Pictures(self.data.records(root, self.test_split), view)
+        """The test images: their centres."""
+        return Pictures(self.data.records(root, self.test_split), self._test_view())
 
     def prepared(self, samples: Samples, model: nn.Module, job: Job) -> Samples:
-        """With the features of all images, as long as the encoder stays as it is and the images too."""
+        """With the features of all images, as long as the encoder stays as it is and the images too.
+
+        The vocabulary is kept in the run's folder; one that is there already must be the same.
+        """
         assert isinstance(samples, Pairs | Pictures)
-        changed = self.finetune_from == 0 if isinstance(samples, Pairs) else self.finetune_from is not None
+        model = cast(Captioner, model)
+        processes.agree(job.fabric, lambda: model.vocabulary.keep(job.run.path(FILE)))
+        if isinstance(samples, Pairs):
+            model.facts["captions"] = samples.coverage()
+            changed = self.finetune_from == 0
+        else:
+            changed = self.finetune_from is not None
         if changed or samples.view.augment:
             return samples
-        found = features(samples.records, samples.view, cast(Captioner, model), job, self.features)
-        return replace(samples, features=found)
+        return replace(samples, features=features(samples.records, samples.view, model, job, self.features))
+
+    def report(
+        self, model: nn.Module, backbone: Backbone, recipe: Recipe | None, ranks: int, samples: int
+    ) -> dict[str, Any]:
+        """Weights, pixels, frozen and trained parts, decoder, vocabulary, views; see `report.report`."""
+        return report(self, cast(Captioner, model), backbone, recipe, samples)
+
+    def views(self) -> str:
+        """How images are shown, in words."""
+        return f"training: {self._view()}; test: {self._test_view()}"
+
+    def _view(self) -> View:
+        return View(self.resize, self.crop, self.augment, self.keep_aspect)
+
+    def _test_view(self) -> View:
+        return View(self.test_resize or self.resize, self.crop, keep_aspect=self.keep_aspect)
 
     def collate(self, samples: list[Example]) -> Batch:
         """Examples as a batch."""
@@ -170,14 +212,8 @@ class Captioning(Task):
         return [{"image_id": id, "caption": caption} for id, caption in zip(batch.ids, captions, strict=True)]
 
     def score(self, saved: Any, root: Path) -> Outcome:
-        """BLEU-4 (the headline) and BLEU-1 to 3, in percent, as the paper gives them."""
-        references = {record.id: list(record.captions) for record in self.data.records(root, self.test_split)}
-        found = bleu({entry["image_id"]: entry["caption"] for entry in saved}, references)
-        values = {"bleu4": found.bleu4, "bleu1": found.bleu1, "bleu2": found.bleu2, "bleu3": found.bleu3}
-        metrics = {name: Metric(100 * value, "%", higher_is_better=True) for name, value in values.items()}
-        different = len({entry["caption"] for entry in saved})
-        lengths = {"candidate_length": found.candidate_length, "reference_length": found.reference_length}
-        return Outcome(metrics, {**lengths, "different_captions": different})
+        """BLEU-4 (the headline), BLEU-1 to 3 and the other `metrics`, in percent, as papers give them."""
+        return scoring.outcome(saved, self.data, self.test_split, root, self.metrics)
 
     def _vocabulary(self, records: Sequence[CaptionRecord]) -> Vocabulary:
         return Vocabulary.build((caption for record in records for caption in record.captions), self.min_count)
