@@ -91,28 +91,41 @@ def search(step: Step, state: State, memory: Memory, *, beam: int, rules: Rules)
     """
     if beam < 1:
         raise ValueError(f"beam: expected at least 1, got {beam}")
-    images, device = state[0].shape[0], state[0].device
+    none = torch.full(state[0].shape[:1], -torch.inf, device=state[0].device)
+    words, scores, lost = _searched(step, state, memory, none, beam, rules)
+    again = (lost > scores).nonzero().squeeze(1)
+    if beam > 1 and len(again) > 0:
+        greedy, found, _ = _searched(step, _take(state, again), _take(memory, again), scores[again], 1, rules)
+        wins = found > scores[again]
+        words[again[wins]], scores[again[wins]] = greedy[wins], found[wins]
+    if not bool(scores.isfinite().all()):
+        raise UserError("captioning: expected logits that are finite numbers, the model gives others; did it diverge?")
+    return words, scores
+
+
+def _searched(
+    step: Step, state: State, memory: Memory, least: Tensor, beam: int, rules: Rules
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The best captions, their scores, and `_Beams.lost`. Only captions that score above `least` [N] count."""
+    device = least.device
     never = torch.tensor([rules.pad, rules.start, *rules.never], device=device)
-    beams, rows, seen, done = _first(images, rules, device), state, memory, []
-    for length in range(rules.max_words + 1 if images else 0):
-        logits, rows = step(beams.last.flatten(), rows, seen)
-        beams, source = _advance(beams, _allowed(logits, beams, length, rules, never), length, beam, rules)
+    beams, rows, done, room = _first(least, rules), state, [], least.new_empty(0)
+    for length in range(rules.max_words + 1 if len(least) else 0):
+        logits, rows = step(beams.last.flatten(), rows, memory)
+        if len(room) < len(logits):
+            room = logits.new_empty(logits.shape, dtype=torch.promote_types(logits.dtype, torch.float32))
+        log_p = torch.log_softmax(logits, 1, dtype=room.dtype, out=room[: len(logits)])
+        _forbid(log_p, beams, length, rules, never)
+        beams, source = _advance(beams, log_p.view(*beams.last.shape, -1), length, beam, rules)
         if _looks(device, length):
             alive = (~beams.over).nonzero().squeeze(1)
             if len(alive) == 0:
                 break
             if len(alive) < len(source):
                 done.append(beams.at(beams.over.nonzero().squeeze(1)))
-                beams, source, seen = beams.at(alive), source[alive], _take(seen, alive)
+                beams, source, memory = beams.at(alive), source[alive], _take(memory, alive)
         rows = _take(rows, source.flatten())
-    words, scores, lost = _gathered([*done, beams])
-    again = (lost > scores).nonzero().squeeze(1)
-    if beam > 1 and len(again) > 0:
-        greedy = search(step, _take(state, again), _take(memory, again), beam=1, rules=rules)
-        words, scores = _better(words, scores, again, *greedy)
-    if images and not bool(scores.isfinite().all()):
-        raise UserError("captioning: expected logits that are finite numbers, the model gives others; did it diverge?")
-    return words, scores
+    return _gathered([*done, beams])
 
 
 def _looks(device: torch.device, length: int) -> bool:
@@ -138,42 +151,39 @@ class _Beams(NamedTuple):
         return _Beams(*(tensor.index_select(0, index) for tensor in self))
 
 
-def _first(images: int, rules: Rules, device: torch.device) -> _Beams:
+def _first(least: Tensor, rules: Rules) -> _Beams:
     """Before the first word: one beam each."""
-    none = torch.full((images,), -torch.inf, device=device)
+    images, device = len(least), least.device
     return _Beams(
         image=torch.arange(images, device=device),
         last=torch.full((images, 1), rules.start, device=device),
         score=torch.zeros(images, 1, device=device),
         words=torch.full((images, 1, 0), rules.pad, device=device),
         best=torch.full((images, rules.max_words + 1), rules.pad, device=device),
-        best_score=none,
+        best_score=least,
         over=torch.zeros(images, dtype=torch.bool, device=device),
         greedy=torch.zeros(images, dtype=torch.int64, device=device),
-        lost=none,
+        lost=torch.full((images,), -torch.inf, device=device),
     )
 
 
-def _allowed(logits: Tensor, beams: _Beams, length: int, rules: Rules, never: Tensor) -> Tensor:
-    """Log-probabilities [n, k, V] of the words after `length` words, -inf where the rules forbid one."""
-    if logits.shape[1] <= len({rules.pad, rules.start, rules.end, *rules.never}):
-        raise UserError(f"captioning: expected a vocabulary with words, got {logits.shape[1]} ids that are none")
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    log_p = logits.log_softmax(1, dtype=dtype)  # [M, V], a tensor of its own: it is written to below
+def _forbid(log_p: Tensor, beams: _Beams, length: int, rules: Rules, never: Tensor) -> None:
+    """Set log-probabilities [M, V] after `length` words to -inf where the rules forbid the word."""
+    if log_p.shape[1] <= len({rules.pad, rules.start, rules.end, *rules.never}):
+        raise UserError(f"captioning: expected a vocabulary with words, got {log_p.shape[1]} ids that are none")
     end = log_p[:, rules.end].clone()
     if length == rules.max_words:
         log_p.fill_(-torch.inf)
         log_p[:, rules.end] = end
-        return log_p.view(*beams.last.shape, -1)
+        return
     log_p.index_fill_(1, never, -torch.inf)
     if length < rules.min_words:
         log_p[:, rules.end] = -torch.inf
     if rules.no_repeat > 0:
         log_p.scatter_(1, _repeats(beams.words.flatten(0, 1), rules), -torch.inf)
-        if length < rules.min_words:
+        if 0 < length < rules.min_words:
             stuck = log_p.amax(1) == -torch.inf
-            log_p[:, rules.end] = torch.where(stuck & (length > 0), end, -torch.inf)
-    return log_p.view(*beams.last.shape, -1)
+            log_p[:, rules.end] = end.where(stuck, -torch.inf)
 
 
 def _repeats(words: Tensor, rules: Rules) -> Tensor:
@@ -269,13 +279,3 @@ def _gathered(parts: list[_Beams]) -> tuple[Tensor, Tensor, Tensor]:
         torch.cat(tensors)[order] for tensors in zip(*((p.best, p.best_score, p.lost) for p in parts), strict=True)
     )
     return words, scores, lost
-
-
-def _better(
-    words: Tensor, scores: Tensor, images: Tensor, other: Tensor, other_scores: Tensor
-) -> tuple[Tensor, Tensor]:
-    """`words` and `scores`, replaced by the others at `images` where those score higher."""
-    wins = other_scores > scores[images]
-    words[images[wins]] = other[wins]
-    scores[images[wins]] = other_scores[wins]
-    return words, scores
