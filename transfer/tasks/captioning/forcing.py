@@ -10,7 +10,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from transfer.tasks.captioning.beam import State
 from transfer.tasks.captioning.vocabulary import PAD
@@ -23,7 +23,7 @@ class Packed:
     words: Tensor
     """int64 [R], packed."""
     sizes: Tensor
-    """int64 [T - 1], on the CPU: captions that have an input at each step; falls from N."""
+    """int64 [T - 1], on the CPU: captions that have an input at each step; falls from N, no 0."""
     order: Tensor
     """int64 [N]: which caption stands at each row, the longest first."""
     back: Tensor
@@ -32,16 +32,16 @@ class Packed:
 
     @classmethod
     def of(cls, tokens: Tensor) -> Self:
-        """Of int64 [N, T]: START, words, END, then PAD. Waits for the device once."""
-        there = tokens[:, 1:] != PAD  # [N, T - 1]
-        packed = pack_padded_sequence(tokens[:, :-1], there.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        assert packed.sorted_indices is not None
-        assert packed.unsorted_indices is not None
-        first = torch.zeros_like(packed.batch_sizes)
-        first[1:] = packed.batch_sizes.cumsum(0)[:-1]
-        steps = len(first)
-        rows = first.to(tokens.device, non_blocking=True) + packed.unsorted_indices[:, None]  # [N, steps]
-        return cls(packed.data, packed.batch_sizes, packed.sorted_indices, rows[there[:, :steps]])
+        """Of int64 [N, T]: START, words, END, then PAD. Waits for the device, once, for the captions' lengths."""
+        lengths = (tokens[:, 1:] != PAD).sum(1).cpu()  # [N]
+        order = lengths.argsort(descending=True, stable=True)
+        steps = torch.arange(int(lengths.max()))
+        sizes = (lengths > steps[:, None]).sum(1)
+        packed = (sizes.cumsum(0) - sizes) + order.argsort()[:, None]  # [N, T - 1]: the packed row of each word
+        places = order * tokens.shape[1] + steps[:, None]  # [T - 1, N]: where in `tokens` a packed word stands
+        words = tokens.flatten()[places[lengths[order] > steps[:, None]].to(tokens.device)]
+        back = packed[lengths[:, None] > steps]
+        return cls(words, sizes, order.to(tokens.device), back.to(tokens.device))
 
     def sequence(self, packed: Tensor) -> PackedSequence:
         """Packed [R, ...] as torch's RNNs and `pad_packed_sequence` want it; captions stay in `order`."""
