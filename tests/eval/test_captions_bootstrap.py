@@ -26,7 +26,7 @@ def some(folder: Path, images: int) -> tuple[dict[int, str], dict[int, tuple[str
 
 @pytest.fixture(scope="module")
 def scores(real_data: Path) -> CaptionScores:
-    return score(*some(real_data, IMAGES), METRICS, "ptb")
+    return score(*some(real_data, IMAGES), METRICS, "regex")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def other(real_data: Path) -> CaptionScores:
     captions, references = some(real_data, IMAGES)
     texts = list(captions.values())
     worse = {image: texts[at - 1] if at % 3 == 0 else texts[at] for at, image in enumerate(captions)}
-    return score(worse, references, METRICS, "ptb")
+    return score(worse, references, METRICS, "regex")
 
 
 def bleu_of_copies(scores: CaptionScores, counts: NDArray[np.uint8]) -> list[float]:
@@ -88,11 +88,11 @@ def test_a_difference_to_itself_is_nothing(scores: CaptionScores) -> None:
 
 
 def test_only_the_same_images_and_metrics_are_compared(real_data: Path, scores: CaptionScores) -> None:
-    fewer = score(*some(real_data, IMAGES - 1), METRICS, "ptb")
+    fewer = score(*some(real_data, IMAGES - 1), METRICS, "regex")
     with pytest.raises(EvalError, match="20 and 19 images, 19 of them in both"):
         differences(scores, fewer)
     with pytest.raises(EvalError, match=r"a difference of other metrics: .*cider, and bleu1"):
-        differences(scores, score(*some(real_data, IMAGES), ("bleu",), "ptb"))
+        differences(scores, score(*some(real_data, IMAGES), ("bleu",), "regex"))
 
 
 def test_a_seed_is_a_draw(scores: CaptionScores) -> None:
@@ -101,5 +101,5 @@ def test_a_seed_is_a_draw(scores: CaptionScores) -> None:
 
 
 def test_one_image_has_no_width(real_data: Path) -> None:
-    found = intervals(score(*some(real_data, 1), METRICS, "ptb"), RESAMPLES)
+    found = intervals(score(*some(real_data, 1), METRICS, "regex"), RESAMPLES)
     assert json.loads(json.dumps(found.values)) == {key: [low, low] for key, (low, _) in found.values.items()}

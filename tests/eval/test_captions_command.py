@@ -21,7 +21,9 @@ from eval.captions.scores import score
 from tests.test_architecture import BLOCK_TORCH, ROOT
 
 Run = Callable[..., str]
-FAST = ("--metrics", "bleu,rouge_l,cider")
+REGEX = ("--tokenizer", "regex")
+"""No Java to wait for."""
+FAST = (*REGEX, "--metrics", "bleu,rouge_l,cider")
 TEXTS: dict[int, tuple[str, ...]] = {
     7: ("A dog runs on the grass.", "The brown dog is running, fast!"),
     3: ("Two cats sleep on a sofa.", "A pair of cats on the couch"),
@@ -71,10 +73,10 @@ def lines_of(out: str) -> dict[str, list[str]]:
 def test_what_is_printed(results: Path, truth: Path, run: Run) -> None:
     """BLEU-1 by hand: 6 of 6 words are right, 5 of 5, and 2 of 5 (on, a); 16 words, 6 + 6 + 5 in the references."""
     out = run(results, "--references", truth, *FAST)
-    assert out.startswith(f"{results}: 3 captions\n{truth}: 3 images, 6 references\ntokens: Stanford's PTB")
+    assert out.startswith(f"{results}: 3 captions\n{truth}: 3 images, 6 references\ntokens: regex, close to")
     found = lines_of(out)
     assert list(found)[3:10] == ["%", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"]
-    one = score(CAPTIONS, TEXTS, ("bleu", "rouge_l", "cider"))
+    one = score(CAPTIONS, TEXTS, ("bleu", "rouge_l", "cider"), "regex")
     assert found["BLEU-1"] == [f"{100 * 13 / 16 * math.exp(1 - 17 / 16):.2f}"]
     assert found["BLEU-4"] == [f"{100 * one.values['bleu4']:.2f}"]
     assert found["CIDEr"] == [f"{100 * one.values['cider']:.2f}"]
@@ -90,7 +92,7 @@ def test_published_numbers(real_data: Path, run: Run, tmp_path: Path) -> None:
     """The caption server's example: all digits of BLEU-4, all published ones of the rest."""
     folder, out = real_data / "metrics/captions", tmp_path / "new" / "out.json"
     references = folder / "captions_val2014_fakecap1000.json"
-    text = run(folder / "captions_val2014_fakecap_results.json", "--references", references, "--json", out, *FAST)
+    text = run(folder / "captions_val2014_fakecap_results.json", "--references", references, "--json", out, *FAST[2:])
     expected, found = json.loads((folder / "expected.json").read_text()), json.loads(out.read_text())
     assert found["scores"]["bleu4"] / 100 == expected["Bleu_4_full_digits"]
     names = {"bleu1": "Bleu_1", "bleu2": "Bleu_2", "bleu3": "Bleu_3", "rouge_l": "ROUGE_L", "cider": "CIDEr"}
@@ -98,17 +100,19 @@ def test_published_numbers(real_data: Path, run: Run, tmp_path: Path) -> None:
         assert round(found["scores"][key] / 100, 3) == expected[name]
     assert (found["candidate_length"], found["reference_length"]) == (expected["guess"][0], expected["reflen"])
     assert lines_of(text)["BLEU-4"] == ["19.08"]
+    assert "tokens: Stanford's PTB" in text
+    assert found["tokenizer"] == "ptb"
     assert text.endswith(f"Written: {out}\n")
 
 
 def test_json_holds_what_was_asked_for(results: Path, truth: Path, run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    run(results, "--references", truth, "--json", out, "--metrics", "rouge_l")
+    run(results, "--references", truth, "--json", out, "--metrics", "rouge_l", *REGEX)
     found = json.loads(out.read_text())
     assert set(found) == {
         "results", "references", "images", "tokenizer", "scores", "candidate_length", "reference_length", "diversity"
     }  # fmt: skip
-    assert (list(found["scores"]), found["tokenizer"], found["images"]) == (["rouge_l"], "ptb", 3)
+    assert (list(found["scores"]), found["tokenizer"], found["images"]) == (["rouge_l"], "regex", 3)
     assert found["references"] == {"name": str(truth), "images": 3, "captions": 6}
     assert found["diversity"]["novel"] is None
     assert found["diversity"]["distinct1"] == 56.25
@@ -160,9 +164,9 @@ def test_a_difference_is_paired_by_image(results: Path, truth: Path, run: Run, t
     other = [{**entry, "caption": "a dog on a street"} for entry in RESULTS]
     path, out = write(tmp_path / "o.json", other[::-1]), tmp_path / "out.json"
     names = ("bleu", "rouge_l")
-    args = ("--references", truth, "--metrics", "bleu,rouge_l", "--json", out, "--seed", 4)
-    mine = score(CAPTIONS, TEXTS, names)
-    others = score(dict.fromkeys(CAPTIONS, "a dog on a street"), TEXTS, names)
+    args = ("--references", truth, "--metrics", "bleu,rouge_l", "--json", out, "--seed", 4, *REGEX)
+    mine = score(CAPTIONS, TEXTS, names, "regex")
+    others = score(dict.fromkeys(CAPTIONS, "a dog on a street"), TEXTS, names, "regex")
     for more, resamples in (((), 1000), (("--bootstrap", 150), 150)):
         text = run(results, "--against", path, *args, *more)
         expected = differences(mine, others, resamples, 4)["rouge_l"]
@@ -182,14 +186,14 @@ def test_files_image_by_image(truth: Path, run: Run, tmp_path: Path) -> None:
     caption = 'A "brown", dog\nruns =on grass\x00'
     results = write(tmp_path / "r.json", [{"image_id": 7, "caption": caption}, *RESULTS[1:]])
     out = tmp_path / "out.csv"
-    run(results, "--references", truth, "--per-image", out, "--metrics", "rouge_l,bleu")
+    run(results, "--references", truth, "--per-image", out, "--metrics", "rouge_l,bleu", *REGEX)
     with out.open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["image_id", "words", "rouge_l", "bleu1", "bleu2", "bleu3", "bleu4", "caption"]
     assert [line["image_id"] for line in lines] == ["7", "3", "5"]
     assert lines[0]["caption"] == 'A "brown", dog runs =on grass'
     assert (lines[1]["words"], lines[1]["bleu1"]) == ("5", "81.8731"), "4 words are 5 of 5, but the closest has 6"
-    one = score({**CAPTIONS, 7: caption}, TEXTS, ("rouge_l",))
+    one = score({**CAPTIONS, 7: caption}, TEXTS, ("rouge_l",), "regex")
     assert np.mean([float(line["rouge_l"]) for line in lines]) == pytest.approx(100 * one.values["rouge_l"], rel=1e-5)
 
 
@@ -202,7 +206,7 @@ def test_a_page_of_captions(results: Path, truth: Path, run: Run, tmp_path: Path
     assert page.read_text().count("data:image/jpeg") == 2
     assert page.read_text().count("two cats on a couch") == 4
     assert "<h2>Median by CIDEr</h2>" in page.read_text()
-    args = ("--gallery-by", "bleu2", "--gallery-count", 1, "--metrics", "bleu")
+    args = ("--gallery-by", "bleu2", "--gallery-count", 1, "--metrics", "bleu", *REGEX)
     run(results, "--references", truth, "--gallery", page, *args)
     assert "<h2>Best by BLEU-2</h2>" in page.read_text()
     assert "data:image" not in page.read_text()
@@ -284,7 +288,7 @@ def test_numbers_are_printed_though_a_file_cannot_be_written(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    args = [results, "--references", truth, "--json", tmp_path / "out.json", "--metrics", "rouge_l"]
+    args = [results, "--references", truth, "--json", tmp_path / "out.json", "--metrics", "rouge_l", *REGEX]
     assert main(["captions", *map(str, args)]) == 2
     captured = capsys.readouterr()
     assert "cannot be written: No space left" in captured.err
@@ -294,7 +298,7 @@ def test_numbers_are_printed_though_a_file_cannot_be_written(
 
 def test_a_closed_pipe_is_no_traceback_and_costs_no_file(results: Path, truth: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    args = ["captions", results, "--references", truth, "--json", out, "--metrics", "rouge_l"]
+    args = ["captions", results, "--references", truth, "--json", out, "--metrics", "rouge_l", *REGEX]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer) as pipe:
