@@ -1,9 +1,9 @@
 """Show, Attend and Tell with soft attention on COCO in Karpathy's split, the encoder fine-tuned from epoch 13.
 
 Source: `coco_attention_frozen`'s (sgrvinod/a-PyTorch-Tutorial-to-Image-Captioning at cc9c7e2, README's "Training"):
-the encoder is trained, at a learning rate of 1e-4, from the 13th epoch's weights on, for about three epochs.
-Different here: also what differs in `coco_attention_frozen`; all of the encoder is trained (there layer2 to layer4),
-in batches of 80 as before (there 32), its batch norms keep their statistics (there they train).
+layer2 to layer4 are trained, at a learning rate of 1e-4, from the 13th epoch's weights on, for about three epochs.
+Different here: also what differs in `coco_attention_frozen`; batches of 80 as before (there 32); the encoder's batch
+norms keep their statistics (there they train).
 Arithmetic: 566,747 captions / 80 = 7,084 steps an epoch, 113,344 in all, the encoder's from step 92,092 on.
 Command: `python -m transfer configs/transfer/coco_attention.py --backbone RUN --data-root FOLDER`; where memory is
 short `--recipe.accumulate 4`.
@@ -17,7 +17,7 @@ from configs.transfer.coco_attention_frozen import config as frozen
 from configs.transfer.coco_attention_frozen import task as frozen_task
 
 assert frozen.recipe is not None
-task = replace(frozen_task, finetune_from=13.0, encoder_lr_scale=0.25)
+task = replace(frozen_task, finetune_from=13, freeze_at=2, encoder_lr_scale=0.25)
 config = replace(
     frozen,
     task=task,

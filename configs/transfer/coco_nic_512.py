@@ -16,7 +16,7 @@ from configs.transfer.coco_nic_512_frozen import config as frozen
 from configs.transfer.coco_nic_512_frozen import task as frozen_task
 
 assert frozen.recipe is not None
-task = replace(frozen_task, finetune_from=20.0, encoder_lr_scale=0.025)
+task = replace(frozen_task, finetune_from=20, encoder_lr_scale=0.025)
 config = replace(
     frozen,
     task=task,

@@ -12,5 +12,5 @@ from dataclasses import replace
 from configs.transfer.mini_coco_attention import config as frozen
 from configs.transfer.mini_coco_attention import task as frozen_task
 
-task = replace(frozen_task, finetune_from=23.0, encoder_lr_scale=0.25)
+task = replace(frozen_task, finetune_from=23, freeze_at=2, encoder_lr_scale=0.25)
 config = replace(frozen, task=task)

@@ -11,5 +11,5 @@ from dataclasses import replace
 from configs.transfer.mini_coco_nic import config as frozen
 from configs.transfer.mini_coco_nic import task as frozen_task
 
-task = replace(frozen_task, finetune_from=23.0, encoder_lr_scale=0.025)
+task = replace(frozen_task, finetune_from=23, encoder_lr_scale=0.025)
 config = replace(frozen, task=task)
