@@ -34,7 +34,7 @@ def features(count: int = 2) -> Tensor:
 def plain(net: AttentionNetwork, map_: Tensor, words: list[int], gate: Gate) -> tuple[list[Tensor], list[float]]:
     """Logits of every word of one image, and what each place got over all of them. map_: [P, C].
 
-    Xu et al.: equations 1 to 3 (LSTM; its gates in torch's order), 4 and 5 (weights), 13 (context), section 4.2.1 (beta).
+    Xu et al.: equations 1 to 3 (LSTM; gates in torch's order), 4 and 5 (weights), 13 (context), section 4.2.1 (beta).
     """
     mean = map_.mean(0)
     begun = net.begin.weight @ mean + net.begin.bias
