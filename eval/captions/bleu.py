@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.captions.corpus import Corpus, Id, Metric, check, summed
-from eval.captions.tokens import tokenize
+from eval.captions.tokens import tokenize_both
 
 _SMALL, _TINY = 1e-9, 1e-15  # pycocoevalcap's
 
@@ -66,9 +66,10 @@ def bleu(candidates: Mapping[Id, str], references: Mapping[Id, Sequence[str]]) -
     without references, an empty reference, no images, or Java missing or failing.
     """
     check(candidates, references)
-    images = list(candidates)
-    tokens = iter(tokenize([text for image in images for text in (candidates[image], *references[image])]))
-    pairs = [(next(tokens), tuple(next(tokens) for _ in references[image])) for image in images]
-    found = BleuMetric(Corpus(tuple(images), *zip(*pairs, strict=True)))
+    texts = [text for image in candidates for text in references[image]]
+    others, own = tokenize_both(texts, list(candidates.values()))
+    tokens = iter(others)
+    each = tuple(tuple(next(tokens) for _ in references[image]) for image in candidates)
+    found = BleuMetric(Corpus(tuple(candidates), tuple(own), each))
     one, two, three, four = found.values.values()
     return Bleu(one, two, three, four, found.candidate_length, found.reference_length)

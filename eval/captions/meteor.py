@@ -7,11 +7,7 @@ METEOR's own normalisation of texts, otherwise METEOR's defaults for ranking.
 Letters: N images, R resamples.
 """
 
-import subprocess
-import threading
-from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +19,15 @@ from eval.errors import EvalError
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
 _WEIGHTS = (1.0, 0.6, 0.8, 0.6)
 """Of exact, stem, synonym and paraphrase matches: the English parameters of METEOR 1.5's default task."""
-_NUMBERS = 23
-"""Statistics of a caption that METEOR prints."""
 
 
 class Meteor(Metric):
     """meteor, a fraction of 1, from the statistics of all images together."""
+
+    @classmethod
+    def require(cls) -> None:
+        """EvalError: no Java."""
+        java.runtime()
 
     def __init__(self, corpus: Corpus) -> None:
         """Start the program, which loads its paraphrases for some seconds, and ask for everything at once."""
@@ -36,13 +35,16 @@ class Meteor(Metric):
             " ||| ".join(("SCORE", *map(_plain, references), _plain(candidate)))
             for candidate, references in zip(corpus.candidates, corpus.references, strict=True)
         ]
-        with _Program(timeout=300 + 0.3 * len(lines)) as program:
-            statistics = program.ask(lines, len(lines))
-            scores = program.ask(["EVAL ||| " + " ||| ".join(statistics)], len(lines) + 1)
-        self._statistics = np.array([line.split() for line in statistics], np.float64).reshape(-1, _NUMBERS)
-        each = np.array(scores, np.float64)
-        self.values = {"meteor": float(each[-1])}
-        self.per_image = {"meteor": each[:-1]}
+        found = java.run("METEOR", _arguments(), "".join(f"{line}\n" for line in lines), 300 + 0.3 * len(lines))
+        statistics = found.split("\n")[:-1]
+        wrong = next((line for line in statistics if line.startswith("Error")), None)
+        if wrong is not None or len(statistics) != len(lines):
+            raise EvalError(
+                f"METEOR gave {len(statistics)} lines for {len(lines)} images{f': {wrong}' if wrong else ''}"
+            )
+        self._statistics = np.array([line.split() for line in statistics], np.float64)  # [N, 23]
+        self.values = {"meteor": float(formula(self._statistics.sum(axis=0, keepdims=True))[0])}
+        self.per_image = {"meteor": formula(self._statistics)}
 
     def resampled(self, weights: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         """Exact: METEOR's formula on the summed statistics of the drawn images."""
@@ -64,7 +66,7 @@ def formula(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
     precision, recall = np.divide(found, asked, out=np.zeros_like(found), where=asked > 0).T
     weakest = np.minimum(precision, recall) > 0
     mean = np.where(
-        weakest, 1 / (_ALPHA / np.where(weakest, precision, 1) + (1 - _ALPHA) / np.where(weakest, recall, 1)), 0
+        weakest, 1 / ((1 - _ALPHA) / np.where(weakest, precision, 1) + _ALPHA / np.where(weakest, recall, 1)), 0
     )
     chunks, *matched = statistics[:, 20:].T
     both = sum(matched) / 2
@@ -78,81 +80,9 @@ def _plain(tokens: str) -> str:
     return " ".join(tokens.replace("|||", "").split(" "))
 
 
-class _Program:
-    """The running program: a context."""
+def _arguments() -> list[str]:
+    """As pycocoevalcap's wrapper has them."""
+    import pycocoevalcap.meteor.meteor as wrapper
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        self._late = False
-
-    def __enter__(self) -> "_Program":
-        import pycocoevalcap.meteor.meteor as wrapper
-
-        jar = Path(wrapper.__file__).with_name(wrapper.METEOR_JAR)
-        command = [str(java.runtime()), "-Xmx2G", *java.OPTIONS, "-jar", str(jar)]
-        command += ["-", "-", "-stdio", "-l", "en", "-norm"]
-        try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-        except OSError as error:
-            raise EvalError(f"METEOR cannot be started: {error}") from None
-        self._said: list[bytes] = []
-        self._reader = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
-        self._timer = threading.Timer(self._timeout, self._stop)
-        self._timer.daemon = True
-        self._timer.start()
-        return self
-
-    def ask(self, lines: Sequence[str], answers: int) -> list[str]:
-        """As many lines as expected. They are written beside the reading: a pipe that is full would stop both."""
-        writer = threading.Thread(target=self._write, args=(lines,), daemon=True)
-        writer.start()
-        assert self._process.stdout is not None
-        found = [self._process.stdout.readline() for _ in range(answers)]
-        writer.join(self._timeout)
-        if not found[-1].endswith(b"\n"):
-            raise EvalError(self._failure())
-        wrong = next((line for line in found if line.startswith(b"Error")), None)
-        if wrong is not None:
-            raise EvalError(f"METEOR does not understand what it was asked: {wrong.decode(errors='replace').strip()}")
-        return [line.decode().strip() for line in found]
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            _close(pipe)
-
-    def _write(self, lines: Sequence[str]) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write("".join(f"{line}\n" for line in lines).encode(errors="replace"))
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            return  # it died: the reader sees that, and says so
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        self._said.extend(self._process.stderr)
-
-    def _stop(self) -> None:
-        self._late = True
-        self._process.kill()
-
-    def _failure(self) -> str:
-        code = self._process.wait()
-        self._reader.join(5)
-        if self._late:
-            return f"METEOR was stopped: it had not answered after {self._timeout:.0f} seconds{java.said(b''.join(self._said))}"
-        return f"METEOR failed with exit code {code}{java.said(b''.join(self._said))}"
-
-
-def _close(pipe: IO[bytes] | None) -> None:
-    try:
-        if pipe is not None:
-            pipe.close()
-    except OSError:
-        return  # what was still to be written has no reader
+    jar = Path(wrapper.__file__).with_name(wrapper.METEOR_JAR)
+    return ["-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]

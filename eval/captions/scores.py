@@ -1,6 +1,7 @@
 """All metrics of captions at once, on one tokenization of candidates and references."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import logging
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,20 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.captions.bleu import BleuMetric
-from eval.captions.cider import Cider
+from eval.captions.cider import Cider, CiderPlain
 from eval.captions.corpus import Corpus, Id, Metric, check
 from eval.captions.meteor import Meteor
 from eval.captions.rouge import RougeL
-from eval.captions.tokens import Tokenizer, tokenize
+from eval.captions.spice import Spice
+from eval.captions.tokens import Tokenizer, tokenize_both
 from eval.errors import EvalError
 
-METRICS: Final[Mapping[str, Callable[[Corpus], Metric]]] = {
+_log = logging.getLogger(__name__)
+METRICS: Final[Mapping[str, type[Metric]]] = {
     "bleu": BleuMetric,
     "meteor": Meteor,
     "rouge_l": RougeL,
     "cider": Cider,
+    "cider_plain": CiderPlain,
+    "spice": Spice,
 }
-"""What `score` can be asked for."""
+"""What `score` can be asked for. `cider` is CIDEr-D, which tables call CIDEr; see eval.captions.cider."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,21 +78,35 @@ def score(
 
     Raises:
         EvalError: an unknown metric, images that only one side has, no images, an image without references, an empty
-            reference; Java is missing, fails or hangs.
+            reference, references without any word; Java or SPICE's models are missing; a program fails or hangs.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
         raise EvalError(f"captions: metrics {', '.join(unknown) or 'none'}, expected some of {', '.join(METRICS)}")
     check(candidates, references)
+    for name in metrics:
+        METRICS[name].require()
     images = tuple(candidates)
     texts = [text for image in images for text in references[image]]
-    tokens = iter(tokenize([*texts, *candidates.values()], tokenizer))
+    theirs, ours = tokenize_both(texts, list(candidates.values()), tokenizer)
+    tokens = iter(theirs)
     others = tuple(tuple(next(tokens) for _ in references[image]) for image in images)
-    corpus = Corpus(images, tuple(tokens), others)
+    corpus = Corpus(images, tuple(ours), others)
+    _look(corpus)
     found = tuple(METRICS[name](corpus) for name in dict.fromkeys(metrics))
     values = {key: value for metric in found for key, value in metric.values.items()}
     per_image = {key: each for metric in found for key, each in metric.per_image.items()}
     return CaptionScores(images, values, per_image, *lengths(corpus), corpus, found)
+
+
+def _look(corpus: Corpus) -> None:
+    """Say which captions have no words. EvalError: no reference has."""
+    if not any(text for each in corpus.references for text in each):
+        raise EvalError("captions: no reference has a word, only punctuation")
+    empty = [str(image) for image, text in zip(corpus.images, corpus.candidates, strict=True) if not text]
+    if empty:
+        shown = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
+        _log.warning("%d of %d captions have no words and count as empty: %s", len(empty), len(corpus.images), shown)
 
 
 def lengths(corpus: Corpus) -> tuple[int, int]:
