@@ -19,12 +19,24 @@ CAPTIONS = ("A dog runs.", "a dog sits", "The cat sits.")
     [
         ("A man's T-shirt, 2 dogs!", ["a", "man", "'s", "t-shirt", "2", "dogs"]),
         ("They DON'T, it's; we’re", ["they", "do", "n't", "it", "'s", "we", "'re"]),
-        ('  café\'s\tsign - \n"Größe"', ["café", "'s", "sign", "größe"]),
+        ('  café\'s sign - "Größe"', ["café", "'s", "sign", "größe"]),
+        ("8 o'clock, St. Louis", ["8", "o'clock", "st.", "louis"]),
+        ("1 1/2 dogs", ["1\xa01/2", "dogs"]),
         ("...", []),
+        ("", []),
     ],
 )
 def test_words_are_lowercased_and_split_as_the_metric_splits_them(caption: str, words: list[str]) -> None:
     assert tokenize(caption) == words
+
+
+def test_the_metric_counts_the_words_that_a_model_was_taught(real_data: Path) -> None:
+    """A caption that is encoded, said, and tokenised for the metric: the words of Stanford's tokenizer come out."""
+    pairs = json.loads((real_data / "metrics" / "captions" / "ptb_pairs.json").read_text())[::4]
+    vocabulary = Vocabulary.build((caption for caption, _ in pairs), 1)
+    said = (vocabulary.decode(vocabulary.encode(caption, 100)) for caption, _ in pairs)
+    changed = [tokens for one, (_, tokens) in zip(said, pairs, strict=True) if " ".join(tokenize(one)) != tokens]
+    assert len(changed) <= len(pairs) * 0.001, changed
 
 
 def test_the_threshold_and_the_order() -> None:
