@@ -236,7 +236,7 @@ def test_large_products_on_the_cpu_are_torchs(decoder: Any) -> None:
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", ["matrix", "map", "strided", "transposed"])
+@pytest.mark.parametrize("shape", ["matrix", "map", "strided", "transposed", "expanded"])
 def test_linear_is_torchs_linear(shape: str, bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a gradient or an input is a view, of which oneDNN makes slow work or none."""
     seen, plain = [], linear._product
@@ -254,12 +254,13 @@ def test_linear_is_torchs_linear(shape: str, bias: bool, monkeypatch: pytest.Mon
         "map": torch.randn(10, 9, 64),
         "strided": torch.randn(90, 128)[:, 32:96],
         "transposed": torch.randn(64, 90).t(),
+        "expanded": torch.randn(90, 64),  # its gradient is
     }[shape]
     results = []
     for each in (layer, other):
         leaf = input.clone().requires_grad_()
         said = each(leaf)
-        torch.autograd.backward(said[..., ::2].square().sum())
+        torch.autograd.backward(said.sum() if shape == "expanded" else said[..., ::2].square().sum())
         results.append([said, leaf.grad, *(p.grad for p in each.parameters())])
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-4)
     with torch.inference_mode():
