@@ -111,9 +111,11 @@ class Pairs:
 
     def seeded_sample(self, index: int, seed: int) -> Example:
         """One pair. DataError: the image cannot be read."""
-        features = None if self.tuned else self.features
-        image, tokens = int(self.images[index]), self.captions[index]
-        return _example(self.records[image], image, self.view, features, seed)._replace(tokens=tokens, tuned=self.tuned)
+        tuned, image = self.tuned, int(self.images[index])
+        record, tokens = self.records[image], self.captions[index]
+        if tuned or self.features is None:
+            return Example(record.id, self.view(record.path, seed), None, tokens, tuned)
+        return Example(record.id, None, torch.from_numpy(self.features[image]), tokens)
 
     def sample(self, index: int) -> Example:
         """The same, with a seed from torch's global generator."""
@@ -133,17 +135,14 @@ class Pictures:
 
     def seeded_sample(self, index: int, seed: int) -> Example:
         """One image. DataError: it cannot be read."""
-        return _example(self.records[index], index, self.view, self.features, seed)
+        record = self.records[index]
+        if self.features is None:
+            return Example(record.id, self.view(record.path, seed), None, None)
+        return Example(record.id, None, torch.from_numpy(self.features[index]), None)
 
     def sample(self, index: int) -> Example:
         """The same: nothing is random."""
         return self.seeded_sample(index, 0)
-
-
-def _example(record: CaptionRecord, index: int, view: View, features: NDArray[np.float16] | None, seed: int) -> Example:
-    if features is None:
-        return Example(record.id, view(record.path, seed), None, None)
-    return Example(record.id, None, torch.from_numpy(features[index]), None)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -96,9 +96,5 @@ class Captioner(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Check that the weights belong to this vocabulary. UserError: they were trained with other words."""
-        own, theirs = self.vocabulary.words, tuple(state["words"])
-        if own != theirs:
-            raise UserError(
-                f"captioning: the checkpoint's vocabulary has {len(theirs)} words, this run's has {len(own)}; "
-                f"not in both: {', '.join(sorted(set(own) ^ set(theirs))[:5]) or 'none, only the order differs'}"
-            )
+        if (difference := self.vocabulary.difference(Vocabulary(tuple(state["words"])))) is not None:
+            raise UserError(f"captioning: the checkpoint has another vocabulary than this run: {difference}")

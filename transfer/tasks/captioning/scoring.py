@@ -11,6 +11,7 @@ from eval.captions.bootstrap import PERCENT, intervals
 from eval.captions.diversity import diversity
 from eval.captions.java import runtime
 from eval.captions.scores import METRICS, score
+from eval.errors import EvalError
 
 ORDER = ("bleu4", "bleu1", "bleu2", "bleu3")
 """The headline, and its siblings; other metrics come after, in the order in which they are asked for."""
@@ -20,11 +21,14 @@ def check(metrics: Sequence[str]) -> None:
     """Refuse what could only fail when the training is over.
 
     Raises:
-        UserError: an unknown metric. EvalError: there is no Java.
+        UserError: an unknown metric, or there is no Java.
     """
     if unknown := [name for name in metrics if name not in METRICS]:
         raise UserError(f"metrics: unknown {', '.join(unknown)}; there are {', '.join(METRICS)}")
-    runtime()
+    try:
+        runtime()
+    except EvalError as error:  # which the processes of a job do not tell each other
+        raise UserError(str(error)) from error
 
 
 def outcome(
