@@ -5,7 +5,9 @@ Everything but the parser is imported once the command line is understood, so th
 
 import argparse
 import json
+import logging
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +140,6 @@ class _Scored:
     def of(cls, args: argparse.Namespace) -> "_Scored":
         """All files are read and checked before anything is scored."""
         from eval.captions.reading import matched, read_references, read_results, read_training
-        from eval.captions.scores import score
         from eval.captions.summary import Truth
 
         captions = read_results(args.results)
@@ -148,8 +149,8 @@ class _Scored:
         training = None if args.training is None else read_training(args.training)
         name = str(args.references) if args.split is None else f"{args.references} {args.split}"
         truth = Truth(name, len(found), sum(map(len, found.values())))
-        mine = score(captions, references, args.metrics, args.tokenizer)
-        other = None if others is None else score(others, references, args.metrics, args.tokenizer)
+        mine = _score(args, args.results, captions, references)
+        other = None if others is None else _score(args, args.against, others, references)
         return cls(captions, references, truth, mine, others, other, training)
 
 
@@ -166,6 +167,36 @@ def _others(
         shown = ", ".join(map(str, missing[:10]))
         raise EvalError(f"{args.against}: no caption of {count(len(missing), 'image')} of {args.results}: {shown}")
     return {image: others[image] for image in captions}
+
+
+def _score(
+    args: argparse.Namespace, path: Path, captions: dict[int, str], references: dict[int, tuple[str, ...]]
+) -> "CaptionScores":
+    """What the scores log becomes a warning that names the file: there may be two."""
+    from eval.captions.scores import score
+
+    log, said = logging.getLogger("eval.captions"), _Said(logging.WARNING)
+    log.addHandler(said)
+    log.propagate = False
+    try:
+        scores = score(captions, references, args.metrics, args.tokenizer)
+    finally:
+        log.removeHandler(said)
+        log.propagate = True
+    for message in said.messages:
+        warnings.warn(f"{path}: {message}", stacklevel=2)
+    return scores
+
+
+class _Said(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
 
 
 def _summary(args: argparse.Namespace, scored: _Scored) -> "Summary":

@@ -212,6 +212,18 @@ def test_a_page_of_captions(results: Path, truth: Path, run: Run, tmp_path: Path
     assert "data:image" not in page.read_text()
 
 
+def test_captions_without_words_are_a_warning_that_names_the_file(
+    results: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = write(
+        tmp_path / "e.json", [{"image_id": image, "caption": text} for image, text in zip(TEXTS, ["a", "", " \n"])]
+    )
+    for path, other, named in ((empty, results, 1), (results, empty, 1), (empty, empty, 1), (results, results, 0)):
+        assert main(["captions", str(path), "--references", str(truth), "--against", str(other), *FAST]) == 0
+        said = capsys.readouterr().err
+        assert said.count("\n") == said.count(f"warning: {empty}: 2 of 3 captions have no words") == named
+
+
 def test_images_that_are_not_there_are_a_warning(
     results: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
