@@ -215,9 +215,8 @@ def test_a_page_of_captions(results: Path, truth: Path, run: Run, tmp_path: Path
 def test_captions_without_words_are_a_warning_that_names_the_file(
     results: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    empty = write(
-        tmp_path / "e.json", [{"image_id": image, "caption": text} for image, text in zip(TEXTS, ["a", "", " \n"])]
-    )
+    entries = [{"image_id": 7, "caption": "a"}, {"image_id": 3, "caption": ""}, {"image_id": 5, "caption": " \n"}]
+    empty = write(tmp_path / "e.json", entries)
     for path, other, named in ((empty, results, 1), (results, empty, 1), (empty, empty, 1), (results, results, 0)):
         assert main(["captions", str(path), "--references", str(truth), "--against", str(other), *FAST]) == 0
         said = capsys.readouterr().err
