@@ -18,6 +18,7 @@ from PIL import Image
 
 from core import loop
 from core.backbone import Backbone
+from core.cell import Cell
 from core.data.coco import CocoCaptions
 from core.data.records import DataError
 from core.errors import UserError
@@ -109,9 +110,19 @@ def test_the_second_run_computes_nothing(root: Path, monkeypatch: pytest.MonkeyP
     assert chunks == []
 
 
-def test_the_array_may_be_written_to_and_the_file_stays(root: Path) -> None:
-    found(root)[:] = 0
-    assert found(root, name="other").any()
+def test_they_lie_in_the_folder_of_all_runs_or_where_the_task_says(root: Path) -> None:
+    model, records, one = captioner(root), RECORDS.records(root, "train"), job(root)
+    features(records, VIEW, model, one, root / "elsewhere")
+    assert len(list((root / "elsewhere").iterdir())) == 1
+    features(records, VIEW, model, dataclasses.replace(one, shared=None), None)
+    assert len(list((root / "features").iterdir())) == 1  # beside a run with a folder of its own
+    assert not (root / "runs").exists()
+
+
+def test_a_cell_names_the_folder_of_all_runs_unless_it_has_one_of_its_own() -> None:
+    config = Transfer(task=Captioning(**TASK), recipe=None)
+    assert Cell("transfer", "x", config, runs=Path("all")).shared == Path("all")
+    assert Cell("transfer", "x", config, given_folder=Path("own"), runs=Path("all")).shared is None
 
 
 def _another_weight(net: Backbone) -> None:

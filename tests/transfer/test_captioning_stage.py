@@ -11,13 +11,14 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from core import atomic
+from core import atomic, processes
 from core.errors import UserError
 from tests.core.ranks import in_ranks
-from tests.transfer.captioning_runs import RECIPE, WORDS, Trained, left, start, train, write_sets
-from transfer.stage import PREDICTIONS
+from tests.transfer.captioning_runs import RECIPE, TASK, WORDS, Trained, left, start, train, write_sets
+from transfer.stage import PREDICTIONS, Transfer
 from transfer.tasks.captioning.attention import Attention
 from transfer.tasks.captioning.nic import NIC
+from transfer.tasks.captioning.task import Captioning
 from transfer.tasks.captioning.views import View
 from transfer.tasks.captioning.vocabulary import FILE, SPECIAL, Vocabulary
 
@@ -179,10 +180,10 @@ def in_two(fabric: Fabric, folder: Path) -> Any:
 
 
 def two_processes(fabric: Fabric) -> Fabric:
-    """As `core.processes.fabric` makes it for a task some of whose parameters have no part in some steps."""
-    own = Fabric(accelerator="cpu", devices=2, strategy="ddp_find_unused_parameters_true")
-    own.launch()
-    return own
+    """As the command makes it for a task some of whose parameters have no part in some steps."""
+    os.environ.update(WORLD_SIZE="2", RANK=str(fabric.global_rank))
+    task = Captioning(**TASK, finetune_from=1)
+    return processes.fabric(Transfer(task=task, recipe=RECIPE, device="cpu"))
 
 
 def unused(fabric: Fabric, folder: Path) -> Any:

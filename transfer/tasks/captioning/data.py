@@ -24,7 +24,7 @@ class Example(NamedTuple):
 
     id: int
     pixels: Tensor | None  # uint8 [3, S, S]; None: the features are known already
-    features: Tensor | None  # float16 [C], or [P, C]; None: the encoder looks at the pixels
+    features: NDArray[np.float16] | None  # [C], or [P, C]; None: the encoder looks at the pixels
     tokens: Sequence[int] | NDArray[np.int32] | None  # START, words, END; None in the test
     tuned: bool = False  # whether the encoder is trained on it
 
@@ -115,7 +115,7 @@ class Pairs:
         record, tokens = self.records[image], self.captions[index]
         if tuned or self.features is None:
             return Example(record.id, self.view(record.path, seed), None, tokens, tuned)
-        return Example(record.id, None, torch.from_numpy(self.features[image]), tokens)
+        return Example(record.id, None, self.features[image], tokens)
 
     def sample(self, index: int) -> Example:
         """The same, with a seed from torch's global generator."""
@@ -138,7 +138,7 @@ class Pictures:
         record = self.records[index]
         if self.features is None:
             return Example(record.id, self.view(record.path, seed), None, None)
-        return Example(record.id, None, torch.from_numpy(self.features[index]), None)
+        return Example(record.id, None, self.features[index], None)
 
     def sample(self, index: int) -> Example:
         """The same: nothing is random."""
@@ -155,7 +155,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(
         [example.id for example in examples],
         side_by_side(pixels) if pixels else None,
-        torch.stack(features) if features else None,
+        torch.from_numpy(np.stack(features)) if features else None,
         pad(captions) if captions else None,
         examples[0].tuned,
     )

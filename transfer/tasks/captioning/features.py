@@ -118,8 +118,9 @@ class Stored:
         return -(-self.shape[0] // CHUNK)
 
     def open(self) -> Features:
-        """The features, mapped. Writing to the array does not reach the file. ValueError, OSError: it is not whole."""
-        array: Features = np.load(self.folder / VALUES, mmap_mode="c", allow_pickle=False)
+        """The features, mapped, not to be written to. ValueError, OSError: the file is not whole."""
+        # "r": a map that may be written to counts as memory, and the system refuses one that exceeds it.
+        array: Features = np.load(self.folder / VALUES, mmap_mode="r", allow_pickle=False)
         if array.shape != self.shape or array.dtype != np.float16:
             raise ValueError(f"expected float16 {self.shape}, it has {array.dtype} {array.shape}")
         return array
