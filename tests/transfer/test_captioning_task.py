@@ -206,7 +206,7 @@ def test_the_test_may_show_images_at_another_size(root: Path) -> None:
 def test_before_any_work_the_task_refuses_shared_images_and_unknown_metrics(root: Path) -> None:
     with pytest.raises(UserError, match=r'images of the split "train" are in .val. too'):
         TASK.check(root)
-    with pytest.raises(UserError, match=r"unknown blue; there are bleu, meteor"):
+    with pytest.raises(UserError, match=r"metrics blue, expected some of bleu, meteor"):
         dataclasses.replace(TASK, metrics=("blue",)).check(root)
 
 

@@ -9,8 +9,7 @@ from core.errors import UserError
 from core.stage import Metric, Outcome
 from eval.captions.bootstrap import PERCENT, intervals
 from eval.captions.diversity import diversity
-from eval.captions.java import runtime
-from eval.captions.scores import METRICS, score
+from eval.captions.scores import require, score
 from eval.errors import EvalError
 
 ORDER = ("bleu4", "bleu1", "bleu2", "bleu3")
@@ -21,12 +20,10 @@ def check(metrics: Sequence[str]) -> None:
     """Refuse what could only fail when the training is over.
 
     Raises:
-        UserError: an unknown metric, or there is no Java.
+        UserError: an unknown metric, or one whose programs are not there.
     """
-    if unknown := [name for name in metrics if name not in METRICS]:
-        raise UserError(f"metrics: unknown {', '.join(unknown)}; there are {', '.join(METRICS)}")
     try:
-        runtime()
+        require(("bleu", *metrics))
     except EvalError as error:  # which the processes of a job do not tell each other
         raise UserError(str(error)) from error
 
@@ -39,7 +36,7 @@ def outcome(
     Args:
         saved: entries of COCO's results format, one an image of the split.
         data, split, root: where the references are.
-        metrics: names in `METRICS`; BLEU is computed in any case.
+        metrics: names in `eval.captions.scores.METRICS`; BLEU is computed in any case.
 
     Raises:
         EvalError: what `score` refuses.
