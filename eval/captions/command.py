@@ -5,11 +5,8 @@ Everything but the parser is imported once the command line is understood, so th
 
 import argparse
 import json
-import logging
 import sys
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +15,8 @@ from eval.errors import EvalError
 from eval.files import refuse_unwritable, replacing
 
 if TYPE_CHECKING:
-    from eval.captions.gallery import Gallery
-    from eval.captions.scores import CaptionScores
-    from eval.captions.summary import Summary, Truth
+    from eval.captions.evaluation import Evaluation
+    from eval.captions.summary import Summary
 
 ABOUT = "BLEU, METEOR, ROUGE-L, CIDEr of captions, as the COCO caption server computes them, with intervals"
 _METRICS = ("bleu", "meteor", "rouge_l", "cider")
@@ -108,9 +104,9 @@ def run(args: argparse.Namespace) -> None:
     with warnings_shown():
         _refuse_early(args)
         try:
-            scored = _Scored.of(args)
-            summary = _summary(args, scored)
-            outputs = _outputs(args, scored, summary)
+            found = _evaluation(args)
+            summary = _summary(args, found)
+            outputs = _outputs(args, found, summary)
         except DataError as error:
             raise EvalError(str(error)) from error
     try:
@@ -123,130 +119,59 @@ def run(args: argparse.Namespace) -> None:
         sys.stdout.write(f"\nWritten: {', '.join(map(str, outputs))}\n")
 
 
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """Results on their references; `other` and what is of it: --against."""
+def _evaluation(args: argparse.Namespace) -> "Evaluation":
+    from eval.captions.evaluation import evaluate
 
-    captions: dict[int, str]
-    references: dict[int, tuple[str, ...]]
-    """Of the same images."""
-    truth: "Truth"
-    scores: "CaptionScores"
-    other_captions: dict[int, str] | None
-    other: "CaptionScores | None"
-    training: list[str] | None
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> "_Scored":
-        """All files are read and checked before anything is scored."""
-        from eval.captions.reading import matched, read_references, read_results, read_training
-        from eval.captions.summary import Truth
-
-        captions = read_results(args.results)
-        found = read_references(args.references, args.split)
-        references = matched(args.results, captions, args.references, found, args.subset)
-        others = None if args.against is None else _others(args, captions, found)
-        training = None if args.training is None else read_training(args.training)
-        name = str(args.references) if args.split is None else f"{args.references} {args.split}"
-        truth = Truth(name, len(found), sum(map(len, found.values())))
-        mine = _score(args, args.results, captions, references)
-        other = None if others is None else _score(args, args.against, others, references)
-        return cls(captions, references, truth, mine, others, other, training)
+    return evaluate(
+        args.results, args.references, args.metrics, split=args.split, subset=args.subset, tokenizer=args.tokenizer,
+        against=args.against, training=args.training,
+    )  # fmt: skip
 
 
-def _others(
-    args: argparse.Namespace, captions: dict[int, str], references: dict[int, tuple[str, ...]]
-) -> dict[int, str]:
-    """Captions of --against for the images of `captions`, in that order. With --subset there may be more of them."""
-    from eval.captions.reading import matched, read_results
-    from eval.columns import count
-
-    others = read_results(args.against)
-    matched(args.against, others, args.references, references, args.subset)
-    if missing := [image for image in captions if image not in others]:
-        shown = ", ".join(map(str, missing[:10]))
-        raise EvalError(f"{args.against}: no caption of {count(len(missing), 'image')} of {args.results}: {shown}")
-    return {image: others[image] for image in captions}
-
-
-def _score(
-    args: argparse.Namespace, path: Path, captions: dict[int, str], references: dict[int, tuple[str, ...]]
-) -> "CaptionScores":
-    """What the scores log becomes a warning that names the file: there may be two."""
-    from eval.captions.scores import score
-
-    log, said = logging.getLogger("eval.captions"), _Said(logging.WARNING)
-    log.addHandler(said)
-    log.propagate = False
-    try:
-        scores = score(captions, references, args.metrics, args.tokenizer)
-    finally:
-        log.removeHandler(said)
-        log.propagate = True
-    for message in said.messages:
-        warnings.warn(f"{path}: {message}", stacklevel=2)
-    return scores
-
-
-class _Said(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
-def _summary(args: argparse.Namespace, scored: _Scored) -> "Summary":
+def _summary(args: argparse.Namespace, found: "Evaluation") -> "Summary":
     from eval.captions.bootstrap import differences, intervals
     from eval.captions.diversity import diversity
     from eval.captions.summary import Summary
     from eval.captions.tokens import tokenize
 
-    training = None if scored.training is None else tokenize(scored.training, args.tokenizer)
+    training = None if found.training is None else tokenize(found.training, args.tokenizer)
     drawn = (args.bootstrap or RESAMPLES, args.seed or 0)
+    scores = found.one.scores
     return Summary(
-        results=str(args.results),
-        truth=scored.truth,
+        results=found.one.name,
+        truth=found.truth,
         tokenizer=args.tokenizer,
-        scores=scored.scores,
-        diversity=diversity(scored.scores.tokens.candidates, training),
+        scores=scores,
+        diversity=diversity(scores.tokens.candidates, training),
         training="" if training is None else f"the {len(training):,} captions of {args.training}",
-        intervals=intervals(scored.scores, *drawn) if args.bootstrap else None,
-        against=str(args.against),
-        difference=None if scored.other is None else differences(scored.scores, scored.other, *drawn),
+        intervals=intervals(scores, *drawn) if args.bootstrap else None,
+        against="" if found.other is None else found.other.name,
+        difference=None if found.other is None else differences(scores, found.other.scores, *drawn),
     )
 
 
-def _outputs(args: argparse.Namespace, scored: _Scored, summary: "Summary") -> dict[Path, str]:
+def _outputs(args: argparse.Namespace, found: "Evaluation", summary: "Summary") -> dict[Path, str]:
     """The files that were asked for, with their contents."""
     from eval.captions.summary import per_image
 
     made: dict[Path, Callable[[], str]] = {
         args.json: lambda: json.dumps(summary.as_json(), indent=1) + "\n",
-        args.per_image: lambda: per_image(scored.scores, scored.captions),
-        args.gallery: lambda: _gallery(args, scored).page(),
+        args.per_image: lambda: per_image(found.one),
+        args.gallery: lambda: _page(args, found),
     }
     return {path: make() for path, make in made.items() if path is not None}
 
 
-def _gallery(args: argparse.Namespace, scored: _Scored) -> "Gallery":
-    from eval.captions.gallery import Gallery, Other
+def _page(args: argparse.Namespace, found: "Evaluation") -> str:
+    from eval.captions.gallery import Gallery
     from eval.captions.reading import image_files
 
     pictures = None
     if args.images is not None:
-        names = image_files(args.references, scored.captions)
+        names = image_files(args.references, found.references)
         pictures = {image: args.images / name for image, name in names.items()}
-    other = None
-    if scored.other is not None and scored.other_captions is not None:
-        other = Other(str(args.against), scored.other, scored.other_captions)
-    return Gallery(
-        str(args.results), scored.scores, scored.captions, scored.references, pictures,
-        by=args.gallery_by or "cider", count=args.gallery_count or _COUNT, other=other,
-    )  # fmt: skip
+    count = args.gallery_count or _COUNT
+    return Gallery(found.one, found.references, pictures, args.gallery_by or "cider", count, found.other).page()
 
 
 def _refuse_early(args: argparse.Namespace) -> None:
@@ -259,8 +184,8 @@ def _refuse_early(args: argparse.Namespace) -> None:
         raise EvalError("--seed: of --bootstrap and --against; without one of them nothing is drawn")
     if args.gallery is None:
         _refuse_without_gallery(args)
-    elif (by := args.gallery_by or "cider") not in args.metrics and not ("bleu" in args.metrics and by in _BLEU):
-        raise EvalError(f"--gallery ranks by {by}, which is none of --metrics {','.join(args.metrics)}: --gallery-by")
+    elif (by := args.gallery_by or "cider") not in (ranks := _ranks(args.metrics)):
+        raise EvalError(f"--gallery ranks by {by}, which --metrics does not ask for: --gallery-by {'|'.join(ranks)}")
     if args.images is not None and not args.images.is_dir():
         raise EvalError(f"--images {args.images}: no such folder")
     inputs = {path.resolve() for path in (args.results, args.references, args.against, args.training) if path}
@@ -271,6 +196,11 @@ def _refuse_early(args: argparse.Namespace) -> None:
             raise EvalError(f"{path}: is read; it is not written over")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise EvalError(f"{', '.join(map(str, outputs))}: two files of one name")
+
+
+def _ranks(metrics: Sequence[str]) -> list[str]:
+    """The numbers that there will be: BLEU is four."""
+    return [key for name in metrics for key in (_BLEU if name == "bleu" else (name,))]
 
 
 def _refuse_without_gallery(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.data.captions import one_line
 from eval.captions.bootstrap import PERCENT
-from eval.captions.scores import CaptionScores
+from eval.captions.evaluation import Scored
 from eval.captions.summary import title
 from eval.errors import EvalError
 from eval.files import replacing
@@ -36,22 +36,10 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
-class Other:
-    """Another model's captions of the same images, in the same order."""
-
-    name: str
-    scores: CaptionScores
-    captions: Mapping[Any, str]
-
-
-@dataclass(frozen=True)
 class Gallery:
     """What a page shows."""
 
-    name: str
-    """Of the results."""
-    scores: CaptionScores
-    captions: Mapping[Any, str]
+    scored: Scored
     references: Mapping[Any, Sequence[str]]
     pictures: Mapping[Any, Path] | None = None
     """The image files that there are; None: a page without images."""
@@ -59,19 +47,20 @@ class Gallery:
     """What captions are ranked by: a key of `scores.per_image`."""
     count: int = 10
     """Captions of each kind; a third of all at most, so that none is there twice."""
-    other: Other | None = None
-    """Shown beside these."""
+    other: Scored | None = None
+    """Another model's captions of the same images, in the same order: shown beside these."""
 
     def __post_init__(self) -> None:
         """EvalError: the scores have no such number."""
-        if self.by not in self.scores.per_image:
-            raise EvalError(f"captions ranked by {self.by}: expected one of {', '.join(self.scores.per_image)}")
+        if self.by not in self.scored.scores.per_image:
+            raise EvalError(f"captions ranked by {self.by}: expected one of {', '.join(self.scored.scores.per_image)}")
 
     def page(self) -> str:
         """The HTML. A picture that is missing or cannot be decoded is left out, with a warning for all of them."""
-        values = self.scores.per_image[self.by]
+        name, scores = self.scored.name, self.scored.scores
+        values = scores.per_image[self.by]
         kinds = ("Best", "Median", "Worst")
-        lost: list[Path] = []
+        lost: list[str] = []
         parts = [
             f"<h2>{kind} by {_text(title(self.by))}</h2>\n" + "".join(self._article(at, lost) for at in places.tolist())
             for kind, places in zip(kinds, ranked(values, self.count), strict=True)
@@ -79,9 +68,9 @@ class Gallery:
         ]
         if lost:
             warnings.warn(f"{len(lost)} images cannot be shown, such as {lost[0]}", stacklevel=2)
-        shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in self.scores.values.items())
-        head = f"<h1>{_text(self.name)}</h1>\n<p>{len(values):,} images. {shown} (percent)</p>"
-        return _PAGE.format(title=_text(self.name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
+        shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in scores.values.items())
+        head = f"<h1>{_text(name)}</h1>\n<p>{len(values):,} images. {shown} (percent)</p>"
+        return _PAGE.format(title=_text(name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
 
     def write(self, path: Path) -> None:
         """The page, whole or not at all. EvalError: the file cannot be written."""
@@ -89,27 +78,25 @@ class Gallery:
         with replacing(path) as part:
             part.write_text(page, encoding="utf-8")
 
-    def _article(self, at: int, lost: list[Path]) -> str:
+    def _article(self, at: int, lost: list[str]) -> str:
         """One image; a file that cannot be shown joins `lost`."""
-        image = self.scores.images[at]
+        image = self.scored.scores.images[at]
         references = "".join(f"<li><bdi>{_text(one)}</bdi></li>" for one in self.references[image])
-        said = [_said(self.captions[image], self.scores, at)]
+        said = _said(self.scored, at)
         if self.other is not None:
-            name = f"<p>{_text(self.other.name)}:</p>"
-            said.append(name + _said(self.other.captions[image], self.other.scores, at))
+            said += f"<p>{_text(self.other.name)}:</p>{_said(self.other, at)}"
         return (
-            f"<article>{self._figure(image, lost)}<div>{''.join(said)}"
-            f"<p>References:</p><ul>{references}</ul></div></article>\n"
+            f"<article>{self._figure(image, lost)}<div>{said}<p>References:</p><ul>{references}</ul></div></article>\n"
         )
 
-    def _figure(self, image: Hashable, lost: list[Path]) -> str:
+    def _figure(self, image: Hashable, lost: list[str]) -> str:
         below = f"<figcaption>image {_text(str(image))}</figcaption>"
         if self.pictures is None:
             return f"<figure>{below}</figure>"
         path = self.pictures.get(image)
         data = None if path is None else thumbnail(path)
         if data is None:
-            lost.append(Path(f"image {image}") if path is None else path)
+            lost.append(f"image {image}" if path is None else str(path))
             return f"<figure><p>no image</p>{below}</figure>"
         source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
         return f'<figure><img alt="image {_text(str(image))}" src="{source}">{below}</figure>'
@@ -149,9 +136,11 @@ def thumbnail(path: Path) -> bytes | None:
     return out.getvalue()
 
 
-def _said(caption: str, scores: CaptionScores, at: int) -> str:
+def _said(scored: Scored, at: int) -> str:
+    """The caption of the image at this place, and its scores."""
+    scores = scored.scores
     numbers = " ".join(f"{_text(title(key))} {PERCENT * each[at]:.1f}" for key, each in scores.per_image.items())
-    shown = _text(caption) or "<i>no words</i>"
+    shown = _text(scored.captions[scores.images[at]]) or "<i>no words</i>"
     return f'<p class="caption"><bdi>{shown}</bdi></p><p class="scores">{numbers}</p>'
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from core.data.captions import one_line
 from eval.captions.bootstrap import PERCENT, Intervals
 from eval.captions.diversity import Diversity
+from eval.captions.evaluation import Scored, Truth
 from eval.captions.scores import CaptionScores
 from eval.captions.tokens import Tokenizer
 from eval.columns import Line, between, columns, count
@@ -30,18 +31,6 @@ _TOKENIZERS: Final[Mapping[Tokenizer, str]] = {
     "ptb": "Stanford's PTB, as the COCO caption server",
     "regex": "regex, close to the caption server's: not for numbers that are compared with published ones",
 }
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What captions were scored against."""
-
-    name: str
-    """The file, with its split if it has several."""
-    images: int
-    """How many it has."""
-    captions: int
-    """How many references it has."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +85,17 @@ def percent(values: Mapping[str, float]) -> dict[str, float]:
     return {key: PERCENT * value for key, value in values.items()}
 
 
-def per_image(scores: CaptionScores, captions: Mapping[Any, str]) -> str:
+def per_image(scored: Scored) -> str:
     """CSV, a line for each image: its id, its number of words, its own scores in percent, its caption as one line.
 
     BLEU of one caption is smoothed as pycocoevalcap does it (`CaptionScores.per_image`): its mean is not the corpus's.
     """
-    out = io.StringIO()
+    out, scores = io.StringIO(), scored.scores
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["image_id", "words", *scores.per_image, "caption"])
     for at, (image, tokens) in enumerate(zip(scores.images, scores.tokens.candidates, strict=True)):
         values = (f"{PERCENT * each[at]:.6g}" for each in scores.per_image.values())
-        writer.writerow([image, len(tokens.split()), *values, one_line(captions[image])])
+        writer.writerow([image, len(tokens.split()), *values, one_line(scored.captions[image])])
     return out.getvalue()
 
 

@@ -241,7 +241,11 @@ def test_images_that_are_not_there_are_a_warning(
         (("--images", "."), "--images: of --gallery"),
         (("--gallery-by", "cider", "--gallery-count", "3"), "--gallery-by, --gallery-count: of --gallery"),
         (("--gallery", "p.html", "--images", "none"), "--images none: no such folder"),
-        (("--gallery", "p.html", "--metrics", "bleu"), "ranks by cider, which is none of --metrics bleu: --gallery-by"),
+        (
+            ("--gallery", "p.html", "--metrics", "bleu"),
+            "cider, which --metrics does not ask for: --gallery-by bleu1|",
+        ),
+        (("--gallery", "p.html", "--gallery-by", "bleu"), "ranks by bleu, which"),
         (("--gallery", "p.html", "--gallery-by", "bleu5"), "ranks by bleu5"),
         (("--json", "."), ".: cannot be written: a folder has this name"),
         (("--per-image", f"{__file__}/out.csv"), f"{__file__} is no folder"),
@@ -257,7 +261,7 @@ def test_refused_before_anything_is_scored(
     def scored(*_: object) -> None:
         raise AssertionError("scored")
 
-    monkeypatch.setattr("eval.captions.scores.score", scored)
+    monkeypatch.setattr("eval.captions.evaluation.score", scored)
     assert message in run(results, "--references", truth, *args, code=2)
 
 

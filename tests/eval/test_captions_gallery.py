@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from eval.captions.corpus import Corpus
-from eval.captions.gallery import SIDE, Gallery, Other, ranked, thumbnail
+from eval.captions.evaluation import Scored
+from eval.captions.gallery import SIDE, Gallery, ranked, thumbnail
 from eval.captions.scores import CaptionScores
 from eval.errors import EvalError
 
@@ -24,12 +25,10 @@ def scores_of(values: list[float]) -> CaptionScores:
     return CaptionScores(images, {"cider": float(np.mean(values))}, {"cider": np.array(values)}, 0, 0, corpus, ())
 
 
-def gallery(values: list[float], **given: Any) -> Gallery:
-    images = range(len(values))
-    captions = {image: f"caption {image}" for image in images}
-    references = {image: (f"reference {image}", "another") for image in images}
-    fields: dict[str, Any] = {"name": "r.json", "captions": captions, "references": references}
-    return Gallery(scores=scores_of(values), **(fields | given))
+def gallery(values: list[float], name: str = "r.json", texts: dict[int, str] | None = None, **given: Any) -> Gallery:
+    captions = {image: f"caption {image}" for image in range(len(values))} if texts is None else texts
+    references = {image: (f"reference {image}", "another") for image in range(len(values))}
+    return Gallery(Scored(name, captions, scores_of(values)), **({"references": references} | given))
 
 
 class Reader(HTMLParser):
@@ -99,9 +98,9 @@ def test_nothing_is_anyone_elses() -> None:
     evil = "</p><script>alert(1)</script><img src=http://x/ onerror='alert(1)'> & \" ' \x00\r\n\u2028\ud83d\u202e"
     values = [0.1, 0.2, 0.3]
     texts = dict.fromkeys(range(3), evil)
-    other = Other(evil, scores_of(values), texts)
-    page = gallery(values, name=evil, captions=texts, references=dict.fromkeys(range(3), (evil,)), other=other).page()
-    one = Other("other", scores_of(values), dict.fromkeys(range(3), "a dog"))
+    other = Scored(evil, texts, scores_of(values))
+    page = gallery(values, evil, texts, references=dict.fromkeys(range(3), (evil,)), other=other).page()
+    one = Scored("other", dict.fromkeys(range(3), "a dog"), scores_of(values))
     plain = gallery(values, references=dict.fromkeys(range(3), ("a cat",)), other=one).page()
     assert Reader(page).tags == Reader(plain).tags
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2 + 3 * 4
@@ -111,11 +110,11 @@ def test_nothing_is_anyone_elses() -> None:
 
 
 def test_a_caption_without_words_is_said_to_be_one() -> None:
-    assert "<bdi><i>no words</i></bdi>" in gallery([0.0], captions={0: "  "}).page()
+    assert "<bdi><i>no words</i></bdi>" in gallery([0.0], texts={0: "  "}).page()
 
 
 def test_another_models_captions_stand_beside() -> None:
-    other = Other("baseline.json", scores_of([0.25]), {0: "caption of another"})
+    other = Scored("baseline.json", {0: "caption of another"}, scores_of([0.25]))
     page = gallery([0.5], other=other).page()
     places = [
         page.index(text) for text in (">caption 0", "CIDEr 50.0<", "baseline.json:", ">caption of", "CIDEr 25.0<")
