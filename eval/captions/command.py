@@ -170,8 +170,11 @@ def _page(args: argparse.Namespace, found: "Evaluation") -> str:
     if args.images is not None:
         names = image_files(args.references, found.references)
         pictures = {image: args.images / name for image, name in names.items()}
-    count = args.gallery_count or _COUNT
-    return Gallery(found.one, found.references, pictures, args.gallery_by or "cider", count, found.other).page()
+    gallery = Gallery(
+        found.one, found.references, pictures, by=args.gallery_by or "cider", count=args.gallery_count or _COUNT,
+        other=found.other, tokenizer=args.tokenizer,
+    )  # fmt: skip
+    return gallery.page()
 
 
 def _refuse_early(args: argparse.Namespace) -> None:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from core.data.captions import one_line
 from eval.captions.bootstrap import PERCENT
 from eval.captions.evaluation import Scored
-from eval.captions.summary import title
+from eval.captions.summary import TOKENS, title
+from eval.captions.tokens import Tokenizer
+from eval.columns import count
 from eval.errors import EvalError
 from eval.files import replacing
 
@@ -49,6 +51,8 @@ class Gallery:
     """Captions of each kind; a third of all at most, so that none is there twice."""
     other: Scored | None = None
     """Another model's captions of the same images, in the same order: shown beside these."""
+    tokenizer: Tokenizer = "ptb"
+    """What the scores were made with."""
 
     def __post_init__(self) -> None:
         """EvalError: the scores have no such number."""
@@ -67,9 +71,9 @@ class Gallery:
             if len(places)
         ]
         if lost:
-            warnings.warn(f"{len(lost)} images cannot be shown, such as {lost[0]}", stacklevel=2)
+            warnings.warn(f"{count(len(lost), 'image')} cannot be shown, such as {lost[0]}", stacklevel=2)
         shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in scores.values.items())
-        head = f"<h1>{_text(name)}</h1>\n<p>{len(values):,} images. {shown} (percent)</p>"
+        head = f"<h1>{_text(name)}</h1>\n<p>{count(len(values), 'image')}. {shown} (percent)</p>\n<p>Tokens: {TOKENS[self.tokenizer]}.</p>"
         return _PAGE.format(title=_text(name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
 
     def write(self, path: Path) -> None:

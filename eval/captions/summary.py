@@ -27,10 +27,11 @@ TITLES: Final[Mapping[str, str]] = {
     "spice": "SPICE",
 }
 """What people call the numbers."""
-_TOKENIZERS: Final[Mapping[Tokenizer, str]] = {
+TOKENS: Final[Mapping[Tokenizer, str]] = {
     "ptb": "Stanford's PTB, as the COCO caption server",
     "regex": "regex, close to the caption server's: not for numbers that are compared with published ones",
 }
+"""Of each tokenizer, what was counted as a word, in words."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _head(summary: Summary) -> str:
     return (
         f"{summary.results}: {count(scored, 'caption')}\n"
         f"{truth.name}: {count(truth.images, 'image')}, {count(truth.captions, 'reference')}{left_out}\n"
-        f"tokens: {_TOKENIZERS[summary.tokenizer]}"
+        f"tokens: {TOKENS[summary.tokenizer]}"
     )
 
 

@@ -210,6 +210,7 @@ def test_a_page_of_captions(results: Path, truth: Path, run: Run, tmp_path: Path
     run(results, "--references", truth, "--gallery", page, *args)
     assert "<h2>Best by BLEU-2</h2>" in page.read_text()
     assert "data:image" not in page.read_text()
+    assert "Tokens: regex, close to" in page.read_text()
 
 
 def test_captions_without_words_are_a_warning_that_names_the_file(
