@@ -146,6 +146,17 @@ def test_a_larger_beam_finds_better_captions_for_some_images() -> None:
     assert sum(score > least + 1e-6 for score, least in zip(found, greedy, strict=True)) > 50
 
 
+def test_a_search_with_length_normalisation_goes_on_while_a_longer_caption_may_win() -> None:
+    rules, later = given(8, alpha=1.0), 0
+    for seed in range(10):
+        model = Transitions.drawn(seed, 12, words=7)
+        model.logits *= 3  # words that are nearly certain: a longer caption's score per word is often better
+        for image, found in enumerate(model.search(3, rules)[0]):
+            assert found == oracle(model, image, 3, rules)[1]
+            later += len(found) > len(plain(model, image, 3, given(8))[1])
+    assert later > 20
+
+
 def test_greedys_caption_is_kept_where_a_plain_beam_loses_it() -> None:
     model = Transitions.drawn(3, 300)
     searched = [plain(model, image, 2, given())[0] for image in range(300)]
