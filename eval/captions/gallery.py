@@ -73,7 +73,10 @@ class Gallery:
         if lost:
             warnings.warn(f"{count(len(lost), 'image')} cannot be shown, such as {lost[0]}", stacklevel=2)
         shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in scores.values.items())
-        head = f"<h1>{_text(name)}</h1>\n<p>{count(len(values), 'image')}. {shown} (percent)</p>\n<p>Tokens: {TOKENS[self.tokenizer]}.</p>"
+        head = (
+            f"<h1>{_text(name)}</h1>\n<p>{count(len(values), 'image')}. {shown} (percent)</p>\n"
+            f"<p>Tokens: {TOKENS[self.tokenizer]}.</p>"
+        )
         return _PAGE.format(title=_text(name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
 
     def write(self, path: Path) -> None:
