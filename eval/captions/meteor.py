@@ -77,7 +77,7 @@ def formula(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _plain(tokens: str) -> str:
     """Tokens without METEOR's separator."""
-    return " ".join(tokens.replace("|||", "").split(" "))
+    return tokens.replace("|||", "").replace("  ", " ")
 
 
 def _arguments() -> list[str]:

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.captions.bleu import BleuMetric
+from eval.captions.bleu import Bleu
 from eval.captions.cider import Cider, CiderPlain
 from eval.captions.corpus import Corpus, Id, Metric, check
+from eval.captions.java import runtime
 from eval.captions.meteor import Meteor
 from eval.captions.rouge import RougeL
 from eval.captions.spice import Spice
@@ -19,7 +20,7 @@ from eval.errors import EvalError
 
 _log = logging.getLogger(__name__)
 METRICS: Final[Mapping[str, type[Metric]]] = {
-    "bleu": BleuMetric,
+    "bleu": Bleu,
     "meteor": Meteor,
     "rouge_l": RougeL,
     "cider": Cider,
@@ -80,12 +81,8 @@ def score(
         EvalError: an unknown metric, images that only one side has, no images, an image without references, an empty
             reference, references without any word; Java or SPICE's models are missing; a program fails or hangs.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
-        raise EvalError(f"captions: metrics {', '.join(unknown) or 'none'}, expected some of {', '.join(METRICS)}")
+    require(metrics, tokenizer)
     check(candidates, references)
-    for name in metrics:
-        METRICS[name].require()
     images = tuple(candidates)
     texts = [text for image in images for text in references[image]]
     theirs, ours = tokenize_both(texts, list(candidates.values()), tokenizer)
@@ -97,6 +94,23 @@ def score(
     values = {key: value for metric in found for key, value in metric.values.items()}
     per_image = {key: each for metric in found for key, each in metric.per_image.items()}
     return CaptionScores(images, values, per_image, *lengths(corpus), corpus, found)
+
+
+def require(metrics: Sequence[str], tokenizer: Tokenizer = "ptb") -> None:
+    """See, before anything is computed, that `score` can do what it will be asked for.
+
+    Raises:
+        EvalError: an unknown metric or none, an unknown tokenizer; Java or SPICE's models are missing.
+    """
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown or not metrics:
+        raise EvalError(f"captions: metrics {', '.join(unknown) or 'none'}, expected some of {', '.join(METRICS)}")
+    if tokenizer not in get_args(Tokenizer):
+        raise EvalError(f"captions: tokenizer {tokenizer!r}, expected {' or '.join(map(repr, get_args(Tokenizer)))}")
+    if tokenizer == "ptb":
+        runtime()
+    for name in metrics:
+        METRICS[name].require()
 
 
 def _look(corpus: Corpus) -> None:

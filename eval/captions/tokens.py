@@ -34,7 +34,7 @@ def tokenize(captions: Iterable[str], tokenizer: Tokenizer = "ptb") -> list[str]
     Control characters, line separators and lone surrogates count as blanks.
 
     Raises:
-        EvalError: an unknown tokenizer; Java is missing, fails or hangs.
+        EvalError: Java is missing, fails or hangs.
     """
     return tokenize_both(list(captions), (), tokenizer)[0]
 
@@ -46,14 +46,12 @@ def tokenize_both(
     ours, theirs = ([_CONTROL.sub(" ", text) for text in side] for side in (references, candidates))
     if tokenizer == "regex":
         return regex_tokens.tokenize(ours), regex_tokens.tokenize(theirs)
-    if tokenizer != "ptb":
-        raise EvalError(f"captions: tokenizer {tokenizer!r}, expected 'ptb' or 'regex'")
     jar = _jar()
     key = token_cache.key(ours, jar)
     known = token_cache.load(key, len(ours))
     if known is not None:
         return known, _stanford(theirs, jar)
-    found = _stanford([*ours, _END, *theirs], jar)
+    found = _stanford([*ours, _END, *theirs] if theirs else ours, jar)
     token_cache.save(key, found[: len(ours)])
     return found[: len(ours)], found[len(ours) + 1 :]
 

@@ -1,15 +1,17 @@
-"""BLEU against the caption server's published numbers, its tokenizer's tokens and the formula written plainly."""
+"""Caption metrics against published numbers, pycocoevalcap's programs and the papers' formulas written plainly."""
 
 import json
+import logging
 import math
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from eval.captions import java
-from eval.captions.bleu import bleu
-from eval.captions.tokens import tokenize
+from eval.captions import java, meteor, spice
+from eval.captions.corpus import Corpus, check
+from eval.captions.scores import METRICS, CaptionScores, require, score
 from eval.errors import EvalError
 
 REFERENCES = {
@@ -18,37 +20,89 @@ REFERENCES = {
     3: ["A man rides a red motorcycle down a street", "A man on a motorcycle"],
 }
 CANDIDATES = {1: "a brown dog runs on grass", 2: "two cats on a couch", 3: "a man rides a red motorcycle down the road"}
+PYTHON = ("bleu", "rouge_l", "cider", "cider_plain")
+AAC_METRICS = {
+    "bleu1": 0.5793995754573356,
+    "bleu2": 0.40439129741018104,
+    "bleu3": 0.2785363856619147,
+    "bleu4": 0.1908290437674253,
+    "meteor": 0.19525467177780284,
+    "rouge_l": 0.39625269357570847,
+    "cider": 0.5997905185184199,
+}
+"""What aac-metrics 0.5.5 (Labbe et al.) prints of the caption server's 1000 images."""
+
+EVAL_OF_PART = 0.19117032092559866
+"""METEOR 1.5's EVAL of the statistics of the first hundred images, the first ten of them twice."""
 
 
-def test_published_example(real_data: Path) -> None:
+@pytest.fixture(scope="module")
+def published(real_data: Path) -> CaptionScores:
     folder = real_data / "metrics/captions"
-    expected = json.loads((folder / "expected.json").read_text())
     candidates = {
         entry["image_id"]: entry["caption"]
         for entry in json.loads((folder / "captions_val2014_fakecap_results.json").read_text())
     }
     references: dict[int, list[str]] = {image: [] for image in candidates}
     for entry in json.loads((folder / "captions_val2014_fakecap1000.json").read_text())["annotations"]:
-        references.setdefault(entry["image_id"], []).append(entry["caption"])
-    score = bleu(candidates, references)
-    assert score.bleu4 == expected["Bleu_4_full_digits"] == 0.1908290437674253
-    rounded = [round(value, 3) for value in (score.bleu1, score.bleu2, score.bleu3, score.bleu4)]
-    assert rounded == [expected[f"Bleu_{n}"] for n in (1, 2, 3, 4)]
-    assert (score.candidate_length, score.reference_length) == (expected["guess"][0], expected["reflen"])
+        references[entry["image_id"]].append(entry["caption"])
+    return score(candidates, references)
 
 
-def test_published_tokens(real_data: Path) -> None:
-    pairs = json.loads((real_data / "metrics/captions/ptb_pairs.json").read_text())
-    texts, tokens = zip(*pairs, strict=True)
-    assert tokenize(texts) == list(tokens)
+def test_published_example(published: CaptionScores, real_data: Path) -> None:
+    expected = json.loads((real_data / "metrics/captions/expected.json").read_text())
+    assert published.values["bleu4"] == expected["Bleu_4_full_digits"] == 0.1908290437674253
+    theirs = {f"bleu{n}": f"Bleu_{n}" for n in (1, 2, 3, 4)} | {
+        "meteor": "METEOR",
+        "rouge_l": "ROUGE_L",
+        "cider": "CIDEr",
+    }
+    assert {key: round(published.values[key], 3) for key in theirs} == {k: expected[name] for k, name in theirs.items()}
+    assert (published.candidate_length, published.reference_length) == (expected["guess"][0], expected["reflen"])
 
 
-def plain_bleu(candidates: dict[int, str], references: dict[int, list[str]], order: int) -> float:
-    tokens = {k: candidates[k].split() for k in candidates}
+def test_another_program_has_the_same_digits(published: CaptionScores) -> None:
+    assert published.values == pytest.approx(AAC_METRICS, rel=1e-14)
+
+
+def test_resamples_of_every_image_once_give_the_number_itself(published: CaptionScores) -> None:
+    found = published.resampled(np.ones((1000, 2), np.uint8))
+    assert {key: list(each) for key, each in found.items()} == {
+        key: pytest.approx([value, value], rel=1e-13) for key, value in published.values.items()
+    }
+
+
+def test_resamples_count_copies(published: CaptionScores) -> None:
+    """Against the corpus of the first hundred images, the first ten of them twice: METEOR by its program's EVAL."""
+    weights = np.zeros((1000, 1), np.uint8)
+    weights[:100], weights[:10] = 1, 2
+    rows = [*range(10), *range(100)]
+    found = published.resampled(weights)
+    tokens = published.tokens
+    part = Corpus(tuple(rows), tuple(tokens.candidates[i] for i in rows), tuple(tokens.references[i] for i in rows))
+    for key, value in METRICS["bleu"](part).values.items():
+        assert found[key] == pytest.approx([value], rel=1e-12)
+    assert found["meteor"] == pytest.approx([EVAL_OF_PART], abs=1e-14)
+    assert found["cider"] == pytest.approx([published.per_image["cider"][rows].mean()], rel=1e-12)
+
+
+def test_meteor_formula_is_its_programs() -> None:
+    """Statistics that METEOR 1.5 printed for three captions, and its EVAL of each."""
+    rows = [
+        [7, 17, 4, 8, 3, 3, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 7, 7],
+        [17, 10, 6, 6, 4, 4, 4, 4, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 5, 9, 9],
+        [11, 8, 4, 4, 3, 3, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1, 3, 6, 7],
+        [0, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    expected = [0.1900920790810015, 0.3797229740771159, 0.37156282483005143, 0]
+    assert meteor.formula(np.array(rows, np.float64)) == pytest.approx(expected, abs=1e-15)
+
+
+def plain_bleu(corpus: Corpus, order: int) -> float:
     right, asked = [0] * order, [0] * order
     length = closest = 0
-    for image, words in tokens.items():
-        others = [other.split() for other in references[image]]
+    for candidate, references in zip(corpus.candidates, corpus.references, strict=True):
+        words, others = candidate.split(), [other.split() for other in references]
         length += len(words)
         closest += min((abs(len(other) - len(words)), len(other)) for other in others)[1]
         for n in range(1, order + 1):
@@ -59,60 +113,176 @@ def plain_bleu(candidates: dict[int, str], references: dict[int, list[str]], ord
     return mean * min(1.0, math.exp(1 - closest / length))
 
 
-def test_against_the_formula() -> None:
-    plain = {
-        image: [text.strip(".!").replace(",", "").lower() for text in texts] for image, texts in REFERENCES.items()
-    }
-    score = bleu(CANDIDATES, REFERENCES)
-    expected = [plain_bleu(CANDIDATES, plain, n) for n in (1, 2, 3, 4)]
-    assert [score.bleu1, score.bleu2, score.bleu3, score.bleu4] == pytest.approx(expected, rel=1e-6)
+def plain_rouge(corpus: Corpus) -> list[float]:
+    """Lin 2004, equations 2 to 4: the longest common subsequence by its definition over prefixes."""
+    found = []
+    for candidate, references in zip(corpus.candidates, corpus.references, strict=True):
+        one = candidate.split()
+        recalls, precisions = [], []
+        for other in (reference.split() for reference in references):
+            row = [0] * (len(other) + 1)
+            for word in one:
+                row = longer(row, word, other)
+            recalls.append(row[-1] / len(other))
+            precisions.append(row[-1] / len(one))
+        r, p = max(recalls), max(precisions)
+        found.append((1 + 1.2**2) * r * p / (r + 1.2**2 * p) if r and p else 0.0)
+    return found
 
 
-@pytest.mark.parametrize("separator", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
-def test_line_separators_shift_nothing(separator: str) -> None:
-    odd = {image: [text.replace(" ", separator, 1) for text in texts] for image, texts in REFERENCES.items()}
-    assert bleu({k: v + separator for k, v in CANDIDATES.items()}, odd) == bleu(CANDIDATES, REFERENCES)
+def longer(row: list[int], word: str, other: list[str]) -> list[int]:
+    """The lengths with every prefix of `other`, one word later."""
+    new = [0]
+    for j, known in enumerate(other):
+        new.append(row[j] + 1 if word == known else max(row[j + 1], new[j]))
+    return new
 
 
-@pytest.mark.parametrize("locale", ["C", "tr_TR.UTF-8", "de_DE.UTF-8"])
-def test_locale_changes_nothing(locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LC_ALL", locale)
-    assert tokenize(["IT IS a café, 1,5 km"]) == ["it is a café 1,5 km"]
+def grams(text: str, n: int) -> Counter[tuple[str, ...]]:
+    words = text.split()
+    return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
 
 
-def test_empty_candidate_counts() -> None:
-    whole = bleu(CANDIDATES, REFERENCES)
-    score = bleu(CANDIDATES | {2: " \n"}, REFERENCES)
-    assert score.candidate_length == whole.candidate_length - 5
-    assert 0 < score.bleu4 < whole.bleu4
-    assert bleu(dict.fromkeys(REFERENCES, ""), REFERENCES).bleu1 == 0
+def plain_cider(corpus: Corpus, *, clipped: bool) -> list[float]:
+    """Vedantam et al. 2015: equations 1 to 3; clipped: CIDEr-D's."""
+    totals = np.zeros(len(corpus.images))
+    for n in (1, 2, 3, 4):
+        documents = [set().union(*(grams(text, n) for text in texts)) for texts in corpus.references]
+        every = sorted(set().union(*documents, *(grams(text, n) for text in corpus.candidates)))
+        seen = np.array([sum(gram in document for document in documents) for gram in every])
+        idf = np.log(len(documents) / np.maximum(seen, 1))
+        for image, (candidate, texts) in enumerate(zip(corpus.candidates, corpus.references, strict=True)):
+            for text in texts:
+                own, theirs = grams(candidate, n), grams(text, n)
+                one, other = (idf * np.array([counts[gram] for gram in every]) for counts in (own, theirs))
+                lengths = np.linalg.norm(one) * np.linalg.norm(other)
+                product = (np.minimum(one, other) if clipped else one) @ other
+                gap = len(candidate.split()) - len(text.split())
+                penalty = math.exp(-(gap**2) / (2 * 6**2)) if clipped else 1
+                totals[image] += 10 / 4 / len(texts) * penalty * (product / lengths if lengths else 0)
+    return list(totals)
+
+
+def test_against_the_formulas() -> None:
+    scores = score(CANDIDATES, REFERENCES, PYTHON, "regex")
+    corpus = scores.tokens
+    assert corpus.references[0] == ("a dog runs on the grass", "the brown dog is running fast")
+    for n in (1, 2, 3, 4):
+        assert scores.values[f"bleu{n}"] == pytest.approx(plain_bleu(corpus, n), rel=1e-6)
+    for key, each in (
+        ("rouge_l", plain_rouge(corpus)),
+        ("cider", plain_cider(corpus, clipped=True)),
+        ("cider_plain", plain_cider(corpus, clipped=False)),
+    ):
+        assert list(scores.per_image[key]) == pytest.approx(each, rel=1e-12)
+        assert scores.values[key] == pytest.approx(np.mean(each), rel=1e-12)
+        assert min(each) > 0
+    assert scores.values["cider_plain"] > scores.values["cider"]
+    assert scores.images == (1, 2, 3)
+
+
+def test_the_paper_of_cider_on_real_captions(published: CaptionScores) -> None:
+    tokens = published.tokens
+    part = Corpus(tokens.images[:25], tokens.candidates[:25], tokens.references[:25])
+    for key, clipped in (("cider", True), ("cider_plain", False)):
+        found = METRICS[key](part)
+        assert list(found.per_image[key]) == pytest.approx(plain_cider(part, clipped=clipped), rel=1e-11)
+
+
+def test_empty_candidates_count(caplog: pytest.LogCaptureFixture) -> None:
+    whole = score(CANDIDATES, REFERENCES, PYTHON, "regex")
+    with caplog.at_level(logging.WARNING):
+        found = score(CANDIDATES | {2: " \n", 3: "?!."[2:]}, REFERENCES, PYTHON, "regex")
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 of 3 captions have no words and count as empty: 2, 3"
+    ]
+    assert found.candidate_length == whole.candidate_length - 5 - 9
+    assert 0 < found.values["bleu1"] < whole.values["bleu1"]
+    for key in ("rouge_l", "cider", "cider_plain"):
+        assert list(found.per_image[key])[1:] == [0, 0]
+    assert score(dict.fromkeys(REFERENCES, ""), REFERENCES, ("bleu",), "regex").values["bleu1"] < 1e-9
+
+
+def test_a_reference_without_words_is_kept() -> None:
+    """As the server does: it takes part in BLEU's closest length, and gives nothing else."""
+    found = score({1: "a dog", 2: "a cat"}, {1: ["a dog", "..."], 2: ["one cat"]}, PYTHON, "regex")
+    assert found.tokens.references[0] == ("a dog", "")
+    assert found.per_image["rouge_l"][0] == 1
+    with pytest.raises(EvalError, match="no reference has a word"):
+        score({1: "a"}, {1: ["..."]}, PYTHON, "regex")
 
 
 def test_refused() -> None:
-    with pytest.raises(EvalError, match="1 images have a caption but no references: 9"):
-        bleu(CANDIDATES | {9: "a"}, REFERENCES)
-    with pytest.raises(EvalError, match="2 images have references but no caption: 2, 3"):
-        bleu({1: "a"}, REFERENCES)
-    with pytest.raises(EvalError, match="image 2 has an empty reference"):
-        bleu(CANDIDATES, REFERENCES | {2: ["a cat", " "]})
-    with pytest.raises(EvalError, match=r"image 2: references are \[\]"):
-        bleu(CANDIDATES, REFERENCES | {2: []})
-    with pytest.raises(EvalError, match="image 2: references are 'a cat'"):
-        bleu({2: "a cat"}, {2: "a cat"})
-    with pytest.raises(EvalError, match="no images"):
-        bleu({}, {})
-
-
-def test_java_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from pycocoevalcap.tokenizer import ptbtokenizer
-
-    folder = Path(ptbtokenizer.__file__).parent
-    before = sorted(folder.iterdir())
-    broken = tmp_path / "java"
-    broken.write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
-    broken.chmod(0o755)
-    for program, message in ((broken, "exit code 3: no memory"), (tmp_path / "absent", "cannot be started")):
-        monkeypatch.setattr(java, "runtime", lambda program=program: program)
+    for candidates, references, message in (
+        (CANDIDATES | {9: "a"}, REFERENCES, "1 images have a caption but no references: 9"),
+        ({1: "a"}, REFERENCES, "2 images have references but no caption: 2, 3"),
+        ({1: "a"}, {key: ["a"] for key in range(1, 40)}, r"38 .*: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, \.\.\.$"),
+        (CANDIDATES, REFERENCES | {2: ["a cat", " "]}, "image 2 has an empty reference"),
+        (CANDIDATES, REFERENCES | {2: []}, r"image 2: references are \[\]"),
+        ({2: "a cat"}, {2: "a cat"}, "image 2: references are 'a cat'"),
+        ({2: None}, {2: ["a cat"]}, "image 2: the caption is None, expected a text"),
+        ({2: "a"}, {2: ["a", 5]}, "expected texts"),
+        ({}, {}, "no images"),
+    ):
         with pytest.raises(EvalError, match=message):
-            tokenize(["a dog"])
-    assert sorted(folder.iterdir()) == before
+            check(candidates, references)  # type: ignore[arg-type]
+    with pytest.raises(
+        EvalError, match="metrics bleu5, expected some of bleu, meteor, rouge_l, cider, cider_plain, spice"
+    ):
+        score(CANDIDATES, REFERENCES, ("bleu", "bleu5"))
+    with pytest.raises(EvalError, match="metrics none"):
+        require(())
+    with pytest.raises(EvalError, match="tokenizer '13a', expected 'ptb' or 'regex'"):
+        require(("bleu",), "13a")  # type: ignore[arg-type]
+
+
+def test_meteor_is_asked_once_and_its_separator_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(name: str, arguments: list[str], text: str, timeout: float) -> str:
+        asked.append((text, timeout))
+        return "1 1 0 0 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 1 1\n" * text.count("\n")
+
+    monkeypatch.setattr(java, "run", answer)
+    corpus = Corpus((1, 2), ("a ||| dog", ""), (("a ||| cat", "b"), ("c",)))
+    found = meteor.Meteor(corpus)
+    assert asked == [("SCORE ||| a cat ||| b ||| a dog\nSCORE ||| c ||| \n", 300.6)]
+    assert list(found.per_image["meteor"]) == [1, 1]
+    assert found.values == {"meteor": pytest.approx(0.4)}, (
+        "METEOR's corner: without a penalty only where all is one chunk"
+    )
+    monkeypatch.setattr(java, "run", lambda *_: "Error: specify SCORE or EVAL or SING\n")
+    with pytest.raises(EvalError, match="METEOR gave 1 lines for 2 images: Error: specify"):
+        meteor.Meteor(corpus)
+
+
+def test_spice_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(spice, "_folder", lambda: tmp_path)
+    with pytest.raises(EvalError, match=r"stanford-corenlp-3\.6\.0-models\.jar, which are not there and are not downl"):
+        score(CANDIDATES, REFERENCES, ("bleu", "spice"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_spice_gives_its_program_files_without_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    for name in spice.MODELS:
+        (tmp_path / "lib" / name).touch()
+    program = tmp_path / "java"
+    program.write_text(
+        "#!/usr/bin/env python3\nimport json, sys\nat = sys.argv.index('-out')\n"
+        "asked = json.load(open(sys.argv[at - 1]))\n"
+        "scores = [{'image_id': e['image_id'], 'scores': {'All': {'f': len(e['refs']) / 8}}} for e in asked]\n"
+        "json.dump(scores[::-1], open(sys.argv[at + 1], 'w'))\n"
+    )
+    program.chmod(0o755)
+    empty = tmp_path / "tmp"
+    empty.mkdir()
+    monkeypatch.setenv("TMPDIR", str(empty))
+    monkeypatch.setattr(spice, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(java, "runtime", lambda: program)
+    found = score({1: "a", 2: "b"}, {1: ["a"], 2: ["b", "c"]}, ("spice",), "regex")
+    assert (found.values, list(found.per_image["spice"])) == ({"spice": 0.1875}, [0.125, 0.25])
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(EvalError, match="SPICE's answer cannot be read"):
+        score({1: "a"}, {1: ["a"]}, ("spice",), "regex")
+    assert not list(empty.iterdir())
