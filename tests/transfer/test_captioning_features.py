@@ -29,9 +29,11 @@ from tests.core.ranks import in_ranks
 from tests.transfer.captioning_runs import TASK, TRAINED, a_job, start, write_sets
 from transfer.stage import Transfer
 from transfer.tasks.captioning import features as module
+from transfer.tasks.captioning import stored
 from transfer.tasks.captioning.attention import Attention
-from transfer.tasks.captioning.features import ABOUT, CHECKSUMS, VALUES, Features, Stored, features
+from transfer.tasks.captioning.features import ABOUT, features
 from transfer.tasks.captioning.model import Captioner
+from transfer.tasks.captioning.stored import CHECKSUMS, VALUES, Features, Stored
 from transfer.tasks.captioning.task import Captioning
 from transfer.tasks.captioning.views import View
 
@@ -43,6 +45,7 @@ RECORDS = CocoCaptions()
 def chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three chunks, the last one short."""
     monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(stored, "CHUNK", 4)
 
 
 @pytest.fixture

@@ -16,11 +16,8 @@ N: images, C: channels of layer4's output, P: places of its map.
 
 import json
 import logging
-import math
-import os
 import shutil
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,28 +26,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from core import atomic, loop, processes
 from core.config import differences, digest
 from core.data.records import CaptionRecord, file_size
 from core.errors import UserError
+from core.lock import NAME as LOCK
 from core.lock import Busy, Lock
 from core.stage import Job
 from transfer.tasks.captioning.data import side_by_side
 from transfer.tasks.captioning.model import Captioner
+from transfer.tasks.captioning.stored import ABSENT, CHUNK, VALUES, Features, Stored
 from transfer.tasks.captioning.views import View
 
 _log = logging.getLogger(__name__)
 FORMAT = 1
-CHUNK = 64
-"""Images computed at once: fixed, so that a set has the same bits whoever computes which part of it."""
-VALUES, CHECKSUMS, ABOUT = "features.npy", "checksums.npy", "features.json"
-_CHECKED = 2 << 30  # bytes whose checksums are compared when a finished set is opened; of more, evenly spaced chunks
+ABOUT = "features.json"
 _WAIT, _LOOK = 20.0, 0.2  # seconds: of one turn of waiting for another process, and between its looks
-
-Features = NDArray[np.float16]
 
 
 def features(records: Sequence[CaptionRecord], view: View, model: Captioner, job: Job, place: Path | None) -> Features:
@@ -100,78 +93,6 @@ def features(records: Sequence[CaptionRecord], view: View, model: Captioner, job
     return stored.open()
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A set's files."""
-
-    folder: Path
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all features."""
-        return 2 * math.prod(self.shape)
-
-    @property
-    def chunks(self) -> int:
-        """How many chunks there are; the last may be short."""
-        return -(-self.shape[0] // CHUNK)
-
-    def open(self) -> Features:
-        """The features, mapped, not to be written to. ValueError, OSError: the file is not whole."""
-        # "r": a map that may be written to counts as memory, and the system refuses one that exceeds it.
-        array: Features = np.load(self.folder / VALUES, mmap_mode="r", allow_pickle=False)
-        if array.shape != self.shape or array.dtype != np.float16:
-            raise ValueError(f"expected float16 {self.shape}, it has {array.dtype} {array.shape}")
-        return array
-
-    def create(self) -> None:
-        """Empty files of the right size; those that have it already are left. OSError: the disk is full."""
-        try:
-            self.open()
-        except (OSError, ValueError):
-            np.lib.format.open_memmap(self.folder / VALUES, "w+", np.float16, self.shape)
-        try:
-            self._checksums()
-        except (OSError, ValueError):
-            with atomic.replacing(self.folder / CHECKSUMS) as temporary, temporary.open("wb") as file:
-                np.save(file, np.full(self.chunks, -1, np.int64))
-
-    def rows(self, chunk: int) -> slice:
-        """The images of a chunk."""
-        return slice(chunk * CHUNK, min((chunk + 1) * CHUNK, self.shape[0]))
-
-    def missing(self, *, some: bool) -> list[int]:
-        """Chunks whose checksum does not agree; `some`: only `_CHECKED` bytes are read. All where a file is broken."""
-        try:
-            array, sums = self.open(), self._checksums()
-        except (OSError, ValueError):
-            return list(range(self.chunks))
-        step = max(1, self.nbytes // _CHECKED) if some else 1
-        looked = (i for i in range(self.chunks) if sums[i] < 0 or i % step == 0)
-        return [i for i in looked if _crc(array[self.rows(i)]) != sums[i]]
-
-    def write(self, chunk: int, values: Features) -> None:
-        """A chunk's features, then its checksum. By plain writes: on a full disk a mapped page kills the process."""
-        for name, data, place, count in (
-            (VALUES, values, self.rows(chunk).start * (values.nbytes // len(values)), self.nbytes),
-            (CHECKSUMS, np.array([_crc(values)], np.int64), 8 * chunk, 8 * self.chunks),
-        ):
-            with (self.folder / name).open("r+b") as file:
-                file.seek(file.seek(0, os.SEEK_END) - count + place)  # behind the header
-                file.write(data.tobytes())
-
-    def _checksums(self) -> NDArray[np.int64]:
-        sums: NDArray[np.int64] = np.load(self.folder / CHECKSUMS, allow_pickle=False)
-        if sums.shape != (self.chunks,) or sums.dtype != np.int64:
-            raise ValueError(f"expected int64 [{self.chunks}]")
-        return sums
-
-
-def _crc(values: Features) -> int:
-    return zlib.crc32(np.ascontiguousarray(values).data.cast("B"))
-
-
 def _default(job: Job) -> Path:
     return (job.shared or job.run.folder.parent) / "features"
 
@@ -186,11 +107,11 @@ def _probe(model: Captioner, view: View, job: Job) -> tuple[int, ...]:
 def _about(records: Sequence[CaptionRecord], view: View, model: Captioner, job: Job) -> dict[str, Any]:
     """All that the features depend on."""
     spec = model.spec
-    return {
+    found = {
         "format": FORMAT,
         "chunk": CHUNK,
         "encoder": model.encoder_digest(),
-        "architecture": {"name": spec.architecture, **spec.kwargs, "layer4_stride1": spec.layer4_stride1},
+        "architecture": [spec.architecture, spec.kwargs, {"layer4_stride1": spec.layer4_stride1}],
         "mean": list(spec.mean),
         "std": list(spec.std),
         "view": {**asdict(view), "interpolation": "bilinear, antialiased"},
@@ -198,6 +119,8 @@ def _about(records: Sequence[CaptionRecord], view: View, model: Captioner, job: 
         "precision": job.config.precision,
         "images": {"count": len(records), "digest": digest([[r.id, file_size(r.path)] for r in records])},
     }
+    same: dict[str, Any] = json.loads(json.dumps(found))  # as it will be read again
+    return same
 
 
 def _missing(stored: Stored, about: dict[str, Any]) -> list[int]:
@@ -241,14 +164,14 @@ def _made_room(stored: Stored, missing: list[int]) -> list[int]:
             "FOLDER names another place; sets of features that no run needs any more may be removed"
         )
     _log.info("%s: %s to be written to %s (%s free)", what, _size(needed), stored.folder, _size(free))
-    stored.create()
+    stored.begin(missing)
     return missing
 
 
 def _patience(folder: Path) -> None:
     """Wait a turn for another process, or until it has finished."""
     end = time.monotonic() + _WAIT
-    while time.monotonic() < end and not (folder / ABOUT).is_file():
+    while time.monotonic() < end and (folder / LOCK).exists():
         time.sleep(_LOOK)
 
 
@@ -306,18 +229,13 @@ def _compute(
 
 def _finish(stored: Stored, about: dict[str, Any], job: Job) -> None:
     """Say that the set is whole, when it is on the disk."""
-    absent = [i for i, found in enumerate(stored._checksums()) if found < 0]
+    absent = [i for i, found in enumerate(stored.checksums()) if found == ABSENT]
     if absent:
         raise UserError(
             f"{stored.folder}: {len(absent)} of {stored.chunks} chunks are not there; expected a folder that all "
             "processes share (--task.features FOLDER)"
         )
-    for name in (VALUES, CHECKSUMS):
-        handle = os.open(stored.folder / name, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    stored.sync()
     made = {"torch": torch.__version__, "device": str(job.fabric.device)}
     atomic.write_json(stored.folder / ABOUT, {"about": about, "shape": list(stored.shape), "made": made})
 

@@ -1,10 +1,11 @@
-"""Captions of COCO images by NIC, scored with BLEU. Source: CutMix paper, section 4.3 and table 10.
+"""Captions of images by a decoder on a ResNet, scored with BLEU-4. Source: CutMix paper, section 4.3 and table 10.
 
 Stated differences from the code that the paper names (stevehuanghe/image_captioning): the encoder's batch normalisation
 keeps its statistics (there it runs in train mode, with no gradient); features come from the centre crop, once per image
 (there from random crops and flips, in the test too; `augment=True` trains on those); the loss is a mean over words
 (there over the batch's padded positions); the beam search knows the end of a caption and sums over finished ones only
-(there it ran on to 20 words); punctuation is no word.
+(there it ran on to 20 words); punctuation is no word; images are resized as torchvision's v2 does it (there by Pillow:
+pixels differ by one step of 255 at most).
 """
 
 from collections.abc import Sequence
