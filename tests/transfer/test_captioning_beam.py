@@ -285,6 +285,15 @@ def test_sixteen_bit_logits_give_scores_of_32_bits_and_the_rules_on_ties_hold() 
             assert score == pytest.approx(oracle(model, image, 3, given())[0], abs=1e-4)
 
 
+def test_a_decoder_in_bfloat16_is_searched_with_scores_of_32_bits() -> None:
+    torch.manual_seed(0)
+    network = NIC(embed=8, hidden=10).build(6, 12).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        words, scores = search(network.step, *network.start(20 * torch.randn(7, 6)), beam=3, rules=given(8))
+    assert scores.dtype == torch.float32
+    assert all(row.count(END) == 1 and row[0] > UNK for row in words.tolist())
+
+
 def test_no_images_give_no_captions() -> None:
     words, scores = search(Transitions.drawn(0, 1), (torch.zeros(0),), (torch.zeros(0),), beam=3, rules=given(6))
     assert words.shape == (0, 7)
