@@ -110,14 +110,11 @@ def _score(
 ) -> CaptionScores:
     """What the scores log becomes a warning that names the file: there may be two."""
     log, said = logging.getLogger("eval.captions"), _Said(logging.WARNING)
-    propagate = log.propagate
     log.addHandler(said)
-    log.propagate = False
     try:
         scores = score(captions, references, metrics, tokenizer)
     finally:
         log.removeHandler(said)
-        log.propagate = propagate
     for message in said.messages:
         warnings.warn(f"{path}: {message}", stacklevel=3)
     return scores
