@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from core.data.archives import stamp
 from core.data.captions import REMEDY, check_once, decode, one_line
 from core.data.folders import file_names
 from core.data.records import CaptionRecord, CaptionSet, DataError
@@ -61,7 +62,7 @@ SPLIT: train2017 and val2017, or train2014 and val2014, as the config says
     def _read(self, root: Path, split: str) -> tuple[CaptionRecord, ...]:
         path = self._captions(root, split)
         folder = root / self.folder / self._name(split)
-        found = _file(path)
+        found = _cached(path, stamp(path))
         there = set(file_names(folder))
         for image, name in found.files.items():
             if name not in there:
@@ -78,7 +79,7 @@ def read_captions(path: Path) -> dict[int, tuple[str, ...]]:
         DataError: the file is unreadable, malformed or inconsistent: a key is missing or of another type, an id is
             there twice, an annotation names an unknown image, a caption is empty, an image has no caption.
     """
-    return dict(_file(Path(path)).captions)
+    return dict(_cached(Path(path), stamp(Path(path))).captions)
 
 
 _Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -108,16 +109,8 @@ class _Captions:
     captions: dict[int, tuple[str, ...]]
 
 
-def _file(path: Path) -> _Captions:
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    return _cached(path, stat.st_mtime_ns, stat.st_size)
-
-
 @lru_cache(maxsize=4)
-def _cached(path: Path, mtime: int, size: int) -> _Captions:
+def _cached(path: Path, _stamp: tuple[int, int]) -> _Captions:
     """Of a file as it is at this time: a run asks for its records five times, and they share the strings."""
     content = decode(
         path,

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Final
 
 import msgspec
 
+from core.data.archives import stamp
 from core.data.captions import REMEDY, check_once, decode, one_line
 from core.data.folders import file_names, folder_names
 from core.data.records import CaptionRecord, CaptionSet, DataError
@@ -72,15 +73,17 @@ coco/{train2014,val2014}/*.jpg, or Flicker8k_Dataset/*.jpg or flickr30k-images/*
     def _read(self, root: Path, split: str) -> tuple[CaptionRecord, ...]:
         path, folder = root / self.file, root / self.folder
         parts = self._parts(split)
-        images = [one for one in _file(path) if one.split in parts]
+        entries = _cached(path, stamp(path))
+        images = [one for one in entries if one.split in parts]
         if not images:
-            came = ", ".join(sorted({one.split for one in _file(path)}))
+            came = ", ".join(sorted({one.split for one in entries}))
             raise DataError(f"{path}: no image is of the split {split!r}; splits there are: {came}")
-        there = {name: _listed(folder / name) for name in {one.folder for one in images}}
+        places = {name: folder / name for name in {one.folder for one in images}}
+        there = {name: _listed(place) for name, place in places.items()}
         for one in images:
             if one.name not in there[one.folder]:
-                raise DataError(f"{path}: image {one.id} has no file {folder / one.folder / one.name}")
-        return tuple(CaptionRecord(one.id, folder / one.folder / one.name, one.captions) for one in images)
+                raise DataError(f"{path}: image {one.id} has no file {places[one.folder] / one.name}")
+        return tuple(CaptionRecord(one.id, places[one.folder] / one.name, one.captions) for one in images)
 
 
 FLICKR8K: Final = Karpathy("dataset_flickr8k.json", "Flicker8k_Dataset")
@@ -99,7 +102,7 @@ def read_karpathy(path: Path) -> dict[str, dict[int, tuple[str, ...]]]:
             another name, an image is there twice or has no sentence, a sentence's id is there twice or its text empty.
     """
     found: dict[str, dict[int, tuple[str, ...]]] = {}
-    for one in _file(Path(path)):
+    for one in _cached(Path(path), stamp(Path(path))):
         found.setdefault(one.split, {})[one.id] = one.captions
     return {split: found[split] for split in SPLITS if split in found}
 
@@ -136,16 +139,8 @@ class _Entry:
     captions: tuple[str, ...]
 
 
-def _file(path: Path) -> tuple[_Entry, ...]:
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    return _cached(path, stat.st_mtime_ns, stat.st_size)
-
-
 @lru_cache(maxsize=2)
-def _cached(path: Path, mtime: int, size: int) -> tuple[_Entry, ...]:
+def _cached(path: Path, _stamp: tuple[int, int]) -> tuple[_Entry, ...]:
     """Of a file as it is at this time, sorted by id: a run asks for its records five times."""
     content = decode(
         path,
