@@ -8,12 +8,12 @@ import msgspec
 from core.data.captions import decode
 from core.data.coco import read_captions
 from core.data.karpathy import read_karpathy
-from core.data.records import DataError
 from eval.columns import count
 from eval.errors import EvalError
 
 _LISTED = 10
 _RESULTS = 'COCO\'s results: a list of {"image_id": number, "caption": text}, or an object with it as "annotations"'
+_REFERENCES = "COCO's captions_*.json, or dataset_*.json of Karpathy: an object with a list of images"
 
 
 class _Caption(msgspec.Struct, gc=False):
@@ -106,11 +106,8 @@ def read_training(path: Path) -> list[str]:
 
 
 def is_karpathy(path: Path) -> bool:
-    """Whether the file's images have sentences, as Karpathy's have; not of a file that is malformed otherwise."""
-    try:
-        images = decode(path, _Images, "").images
-    except DataError:
-        return False  # whoever reads it in earnest says what is wrong
+    """Whether the file's images have sentences, as Karpathy's have. DataError: it is missing or malformed."""
+    images = decode(path, _Images, _REFERENCES).images
     return bool(images) and images[0].sentences is not None
 
 
@@ -121,7 +118,7 @@ def image_files(where: Path, images: Collection[int]) -> dict[int, PurePosixPath
     that would not lie below the folder.
     """
     found = {}
-    for one in decode(where, _Images, "references in COCO's format or Karpathy's").images:
+    for one in decode(where, _Images, _REFERENCES).images:
         id = next((id for id in (one.cocoid, one.imgid, one.id) if id is not None), None)
         name = one.filename or one.file_name
         if id is None or id not in images or not name:

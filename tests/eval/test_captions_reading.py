@@ -128,6 +128,14 @@ def test_references_that_are_malformed_are_refused_by_their_reader(tmp_path: Pat
         read_references(tmp_path / "none.json")
 
 
+def test_a_file_that_is_cut_off_is_told_as_such(tmp_path: Path) -> None:
+    for content in (KARPATHY, COCO):
+        path = write(tmp_path / "cut.json", json.dumps(content)[:-30])
+        for split in (None, "test"):
+            with pytest.raises(DataError, match=r"cut.json: malformed JSON .* is it whole"):
+                read_references(path, split)
+
+
 def test_where_images_lie(tmp_path: Path) -> None:
     """None that a file would fetch from elsewhere."""
     assert image_files(write(tmp_path / "captions.json", COCO), {3, 5, 7}) == {7: PurePosixPath("7.jpg")}
