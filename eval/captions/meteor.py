@@ -17,6 +17,7 @@ from eval.captions.corpus import Corpus, Metric, summed
 from eval.errors import EvalError
 
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
+_NUMBERS = 23
 _WEIGHTS = (1.0, 0.6, 0.8, 0.6)
 """Of exact, stem, synonym and paraphrase matches: the English parameters of METEOR 1.5's default task."""
 
@@ -37,12 +38,15 @@ class Meteor(Metric):
         ]
         found = java.run("METEOR", _arguments(), "".join(f"{line}\n" for line in lines), 300 + 0.3 * len(lines))
         statistics = found.split("\n")[:-1]
-        wrong = next((line for line in statistics if line.startswith("Error")), None)
-        if wrong is not None or len(statistics) != len(lines):
+        if len(statistics) != len(lines):
+            raise EvalError(f"METEOR gave {len(statistics)} lines for {len(lines)} images: {found[:200]!r}")
+        try:
+            rows = np.array([line.split() for line in statistics], np.float64)
+            self._statistics = rows.reshape(len(lines), _NUMBERS)
+        except ValueError:
             raise EvalError(
-                f"METEOR gave {len(statistics)} lines for {len(lines)} images{f': {wrong}' if wrong else ''}"
-            )
-        self._statistics = np.array([line.split() for line in statistics], np.float64)  # [N, 23]
+                f"METEOR's answer cannot be read: {found[:200]!r}, expected {_NUMBERS} numbers a line"
+            ) from None
         self.values = {"meteor": float(formula(self._statistics.sum(axis=0, keepdims=True))[0])}
         self.per_image = {"meteor": formula(self._statistics)}
 

@@ -46,7 +46,9 @@ def published(real_data: Path) -> CaptionScores:
     references: dict[int, list[str]] = {image: [] for image in candidates}
     for entry in json.loads((folder / "captions_val2014_fakecap1000.json").read_text())["annotations"]:
         references[entry["image_id"]].append(entry["caption"])
-    return score(candidates, references)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Duser.country=DE")  # as a German locale does
+        return score(candidates, references)
 
 
 def test_published_example(published: CaptionScores, real_data: Path) -> None:
@@ -251,9 +253,13 @@ def test_meteor_is_asked_once_and_its_separator_does_no_harm(monkeypatch: pytest
     assert found.values == {"meteor": pytest.approx(0.4)}, (
         "METEOR's corner: without a penalty only where all is one chunk"
     )
-    monkeypatch.setattr(java, "run", lambda *_: "Error: specify SCORE or EVAL or SING\n")
-    with pytest.raises(EvalError, match="METEOR gave 1 lines for 2 images: Error: specify"):
-        meteor.Meteor(corpus)
+    for said, message in (
+        ("Error: specify SCORE or EVAL or SING\n", "METEOR gave 1 lines for 2 images: 'Error: specify"),
+        ("1,0 2\n1,0 2\n", "METEOR's answer cannot be read: '1,0 2.*expected 23 numbers a line"),
+    ):
+        monkeypatch.setattr(java, "run", lambda *_, said=said: said)
+        with pytest.raises(EvalError, match=message):
+            meteor.Meteor(corpus)
 
 
 def test_spice_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
