@@ -1,7 +1,7 @@
 """Tokens of references, kept in the user's cache folder by what the references say.
 
-The folder is `transfer/ptb` in XDG_CACHE_HOME, else in `~/.cache`. A file's name is the digest of all texts and of the
-tokenizer's program, its first line the digest of the rest: a file that is damaged, or of another program, is not used,
+The folder is `transfer/ptb` in XDG_CACHE_HOME, else in `~/.cache`. A file's name is the digest of all texts, of the
+tokenizer's program and of our code, its first line the digest of the rest: a file that is damaged, or of another program, is not used,
 and one that cannot be written is done without. So the cache changes no result. Files come by renaming: processes that
 write the same one at once leave one whole file.
 """
@@ -21,9 +21,10 @@ _KEPT: Final = 16
 """Files: the oldest go. Those of COCO's val2014 have 11 MB."""
 
 
-def key(texts: Sequence[str], program: Path) -> str:
-    """The digest of all texts in their order, and of the program's name and size."""
-    digest = hashlib.sha256(f"1 {program.name} {program.stat().st_size} {len(texts)}\n".encode())
+def key(texts: Sequence[str], program: Path, code: Path) -> str:
+    """The digest of all texts in their order, of the program's name and size, and of the code around it."""
+    digest = hashlib.sha256(f"{program.name} {program.stat().st_size} {len(texts)}\n".encode())
+    digest.update(code.read_bytes())
     digest.update("\n".join(texts).encode())
     return digest.hexdigest()
 

@@ -47,7 +47,7 @@ def tokenize_both(
     if tokenizer == "regex":
         return regex_tokens.tokenize(ours), regex_tokens.tokenize(theirs)
     jar = _jar()
-    key = token_cache.key(ours, jar)
+    key = token_cache.key(ours, jar, Path(__file__))
     known = token_cache.load(key, len(ours))
     if known is not None:
         return known, _stanford(theirs, jar)

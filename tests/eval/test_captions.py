@@ -37,7 +37,7 @@ EVAL_OF_PART = 0.19117032092559866
 
 
 @pytest.fixture(scope="module")
-def published(real_data: Path) -> CaptionScores:
+def published(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> CaptionScores:
     folder = real_data / "metrics/captions"
     candidates = {
         entry["image_id"]: entry["caption"]
@@ -47,6 +47,7 @@ def published(real_data: Path) -> CaptionScores:
     for entry in json.loads((folder / "captions_val2014_fakecap1000.json").read_text())["annotations"]:
         references[entry["image_id"]].append(entry["caption"])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Duser.country=DE")  # as a German locale does
         return score(candidates, references)
 

@@ -164,6 +164,18 @@ def test_known_references_are_not_tokenized_again(monkeypatch: pytest.MonkeyPatc
     assert len(list((tmp_path / "cache/transfer/ptb").iterdir())) == 3
 
 
+def test_tokens_are_those_of_the_texts_the_program_and_the_code(tmp_path: Path) -> None:
+    jar, code = tmp_path / "a.jar", tmp_path / "tokens.py"
+    keys = set()
+    for program, source, texts in (
+        ("1", "x", ["a", "b"]), ("12", "x", ["a", "b"]), ("1", "y", ["a", "b"]), ("1", "x", ["b", "a"]), ("1", "x", ["a b"])
+    ):  # fmt: skip
+        jar.write_text(program)
+        code.write_text(source)
+        keys.add(token_cache.key(texts, jar, code))
+    assert len(keys) == 5
+
+
 def test_a_damaged_cache_is_not_used(tmp_path: Path) -> None:
     first = tokenize_both(MANY, CAPTIONS)
     (path,) = (tmp_path / "cache/transfer/ptb").iterdir()
