@@ -210,6 +210,20 @@ def test_before_any_work_the_task_refuses_shared_images_and_unknown_metrics(root
         dataclasses.replace(TASK, metrics=("blue",)).check(root)
 
 
+def test_a_backbone_for_pixels_of_another_range_is_refused_before_its_features_are_computed(root: Path) -> None:
+    net = backbone()
+    net.spec = dataclasses.replace(net.spec, mean=(123.7, 116.3, 103.5))
+    with pytest.raises(UserError, match=r"expected the mean and standard deviation of pixels in 0\.\.1"):
+        TASK.model(net, root)
+
+
+def test_a_backbone_that_was_half_loaded_is_refused(root: Path) -> None:
+    net = backbone()
+    net.report = "90 of 92 tensors loaded"
+    with pytest.raises(UserError, match="of which all was loaded; 90 of 92"):
+        TASK.model(net, root)
+
+
 def test_what_is_no_resnet_is_refused_before_its_weights_are_fetched() -> None:
     with pytest.raises(UserError, match="expected a ResNet"):
         TASK.check_network(torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3)))

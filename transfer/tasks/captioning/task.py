@@ -24,6 +24,7 @@ from core.loader import Samples
 from core.recipe import Recipe
 from core.resnet import trunk
 from core.stage import Job, Outcome
+from transfer.facts import check_pixels
 from transfer.task import Task
 from transfer.tasks.captioning import scoring
 from transfer.tasks.captioning.beam import Rules
@@ -122,8 +123,10 @@ class Captioning(Task):
         """Encoder and a fresh decoder for the words of the training captions.
 
         Raises:
-            UserError: not a ResNet, one that was not loaded whole, or no word is frequent enough.
+            UserError: not a ResNet, one that was not loaded whole, one whose mean and deviation are not of RGB pixels
+                in 0..1; or no word is frequent enough.
         """
+        check_pixels(backbone.spec)
         body, decoder = trunk(backbone.model), self.decoder
         before = loaded(backbone, body, stages=4)
         vocabulary = self._vocabulary(self.data.records(root, "train"))
