@@ -259,7 +259,7 @@ def test_captions_without_a_word_are_learned_as_nothing_and_scored(root: Path) -
         ({"test_resize": 31}, "crop: expected at most test_resize=31, got 32"),
         ({"smoothing": 1.0}, r"smoothing in \[0, 1\)"),
         ({"finetune_from": -1}, "finetune_from: expected an epoch, 0 or more, got -1"),
-        ({"freeze_at": 6}, "freeze_at: expected 0"),
+        ({"freeze_at": 5}, "freeze_at: expected 0"),
     ],
 )
 def test_fields_are_checked(changes: dict[str, float], message: str) -> None:

@@ -99,8 +99,8 @@ class Captioning(Task):
                 raise ValueError(f"crop: expected at most {name}={side}, got {self.crop}")
         if self.finetune_from is not None and not (self.finetune_from >= 0 and self.finetune_from % 1 == 0):
             raise ValueError(f"finetune_from: expected an epoch, 0 or more, got {self.finetune_from}")
-        if not 0 <= self.freeze_at <= 5:
-            raise ValueError(f"freeze_at: expected 0 (nothing) to 5 (the whole encoder), got {self.freeze_at}")
+        if not 0 <= self.freeze_at <= 4:
+            raise ValueError(f"freeze_at: expected 0 (nothing) to 4 (all but layer4), got {self.freeze_at}")
         if self.min_words > self.max_words:
             raise ValueError(f"min_words: expected at most max_words={self.max_words}, got {self.min_words}")
         if not 0 <= self.smoothing < 1 or self.alpha < 0 or self.encoder_lr_scale < 0 or self.no_repeat < 0:
