@@ -41,12 +41,13 @@ class Meteor(Metric):
         if len(statistics) != len(lines):
             raise EvalError(f"METEOR gave {len(statistics)} lines for {len(lines)} images: {found[:200]!r}")
         try:
-            rows = np.array([line.split() for line in statistics], np.float64)
-            self._statistics = rows.reshape(len(lines), _NUMBERS)
+            rows = np.array([line.split() for line in statistics], np.float64).reshape(len(lines), _NUMBERS)
         except ValueError:
             raise EvalError(
                 f"METEOR's answer cannot be read: {found[:200]!r}, expected {_NUMBERS} numbers a line"
             ) from None
+        rows[_same(rows), 20] = 0  # so METEOR sums: a candidate that is its reference has no chunk
+        self._statistics = rows
         self.values = {"meteor": float(formula(self._statistics.sum(axis=0, keepdims=True))[0])}
         self.per_image = {"meteor": formula(self._statistics)}
 
@@ -72,11 +73,15 @@ def formula(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
     mean = np.where(
         weakest, 1 / ((1 - _ALPHA) / np.where(weakest, precision, 1) + _ALPHA / np.where(weakest, recall, 1)), 0
     )
-    chunks, *matched = statistics[:, 20:].T
-    both = sum(matched) / 2
+    chunks, both = statistics[:, 20], statistics[:, 21:].mean(axis=1)
     fragments = np.divide(chunks, both, out=np.zeros_like(both), where=both > 0)
-    fragments[(matched[0] == length) & (matched[1] == other) & (chunks == 1)] = 0
+    fragments[_same(statistics)] = 0
     return np.asarray(mean * (1 - _GAMMA * fragments**_BETA))
+
+
+def _same(statistics: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where all words of both match in one chunk: there is no penalty, whose formula would have one: [R]."""
+    return np.asarray((statistics[:, 20:23] == np.insert(statistics[:, :2], 0, 1, axis=1)).all(axis=1))
 
 
 def _plain(tokens: str) -> str:

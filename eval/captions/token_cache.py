@@ -1,9 +1,9 @@
 """Tokens of references, kept in the user's cache folder by what the references say.
 
 The folder is `transfer/ptb` in XDG_CACHE_HOME, else in `~/.cache`. A file's name is the digest of all texts, of the
-tokenizer's program and of our code, its first line the digest of the rest: a file that is damaged, or of another program, is not used,
-and one that cannot be written is done without. So the cache changes no result. Files come by renaming: processes that
-write the same one at once leave one whole file.
+tokenizer's program and of our code, its first line the digest of the rest: a file that is damaged, or of another
+program, is not used, and one that cannot be written is done without. So the cache changes no result. Files come by
+renaming: processes that write the same one at once leave one whole file.
 """
 
 import contextlib

@@ -101,6 +101,25 @@ def test_meteor_formula_is_its_programs() -> None:
     assert meteor.formula(np.array(rows, np.float64)) == pytest.approx(expected, abs=1e-15)
 
 
+def test_captions_that_are_their_reference_have_no_chunk_in_meteors_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six rows that METEOR 1.5 printed, four of them of such captions, and its EVAL of all."""
+    rows = [
+        [13, 13, 6, 8, 1, 1, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 4, 6, 6],
+        [10, 10, 7, 7, 3, 3, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 10, 10],
+        [6, 9, 1, 5, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1],
+        [29, 29, 13, 13, 16, 16, 13, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 29, 29],
+        [14, 14, 8, 8, 6, 6, 8, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 14, 14],
+        [9, 9, 4, 4, 5, 5, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9, 9],
+    ]
+    monkeypatch.setattr(java, "run", lambda *_: "".join(" ".join(map(str, row)) + "\n" for row in rows))
+    found = meteor.Meteor(Corpus(tuple(range(6)), ("a",) * 6, (("a",),) * 6))
+    assert found.values["meteor"] == pytest.approx(0.5192962022721691, abs=1e-15)
+    each = [0.14731118098837012, 1, 0.02373887240356083, 1, 1, 1]
+    assert list(found.per_image["meteor"]) == pytest.approx(each, abs=1e-15)
+    whole = np.ones((6, 1), np.uint8)
+    assert found.resampled(whole)["meteor"] == pytest.approx([0.5192962022721691], abs=1e-15)
+
+
 def plain_bleu(corpus: Corpus, order: int) -> float:
     right, asked = [0] * order, [0] * order
     length = closest = 0
@@ -251,9 +270,7 @@ def test_meteor_is_asked_once_and_its_separator_does_no_harm(monkeypatch: pytest
     found = meteor.Meteor(corpus)
     assert asked == [("SCORE ||| a cat ||| b ||| a dog\nSCORE ||| c ||| \n", 300.6)]
     assert list(found.per_image["meteor"]) == [1, 1]
-    assert found.values == {"meteor": pytest.approx(0.4)}, (
-        "METEOR's corner: without a penalty only where all is one chunk"
-    )
+    assert found.values == {"meteor": 1}, "a candidate that is its reference adds no chunk to the sum"
     for said, message in (
         ("Error: specify SCORE or EVAL or SING\n", "METEOR gave 1 lines for 2 images: 'Error: specify"),
         ("1,0 2\n1,0 2\n", "METEOR's answer cannot be read: '1,0 2.*expected 23 numbers a line"),

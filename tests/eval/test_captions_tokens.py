@@ -168,8 +168,12 @@ def test_tokens_are_those_of_the_texts_the_program_and_the_code(tmp_path: Path) 
     jar, code = tmp_path / "a.jar", tmp_path / "tokens.py"
     keys = set()
     for program, source, texts in (
-        ("1", "x", ["a", "b"]), ("12", "x", ["a", "b"]), ("1", "y", ["a", "b"]), ("1", "x", ["b", "a"]), ("1", "x", ["a b"])
-    ):  # fmt: skip
+        ("1", "x", ["a", "b"]),
+        ("12", "x", ["a", "b"]),
+        ("1", "y", ["a", "b"]),
+        ("1", "x", ["b", "a"]),
+        ("1", "x", ["a b"]),
+    ):
         jar.write_text(program)
         code.write_text(source)
         keys.add(token_cache.key(texts, jar, code))
