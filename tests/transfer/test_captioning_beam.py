@@ -231,6 +231,21 @@ def test_where_no_word_is_left_a_caption_ends_before_min_words() -> None:
     assert shortest > 5  # of n-grams of three there are enough
 
 
+@pytest.mark.parametrize("vocabulary", [1, 2, 17, 100, 4099, 5000, 10_000])
+@pytest.mark.parametrize("beam", [1, 3, 40])
+def test_the_best_continuations_of_a_large_vocabulary_are_those_of_a_stable_sort(vocabulary: int, beam: int) -> None:
+    generator = torch.Generator().manual_seed(vocabulary)
+    log_p = torch.randint(-400, 0, (6, 4, vocabulary), generator=generator).float()  # with ties
+    log_p[torch.rand(log_p.shape, generator=generator) < 0.3] = -torch.inf
+    score = torch.randint(-9, 0, (6, 4), generator=generator).float()
+    found, places = module._continuations(log_p, score, beam)
+    expected, order = (log_p + score[:, :, None]).flatten(1).sort(dim=1, descending=True, stable=True)
+    finite = expected[:, :beam].isfinite()
+    assert found.shape == (6, min(beam, 4 * vocabulary))
+    assert found.equal(expected[:, :beam])
+    assert places[finite].equal(order[:, :beam][finite])
+
+
 def test_a_late_look_at_which_images_are_over_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Transitions.drawn(10, 80, end=1.0)
     for beam, rules in ((1, given(9)), (3, given(9)), (3, given(9, alpha=0.7)), (20, given(9, min_words=2))):
