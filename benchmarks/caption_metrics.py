@@ -90,7 +90,7 @@ def measured(
             gc.collect()
             seconds[name].append(cpu() - started)
     for name, value in results.items():
-        ours = results.get(name.replace("theirs", "ours"))
+        ours = results[name.replace("theirs", "ours")]
         if name.startswith("theirs") and not math.isclose(value, ours, rel_tol=1e-14):  # METEOR: the last bit
             raise AssertionError(f"{name} gave {value}, ours {ours}")
     times = {name: statistics.median(each) for name, each in seconds.items()}
