@@ -3,7 +3,7 @@
 Source: `quick_coco_nic`'s recipe with an attention decoder of the same size.
 Arithmetic: 500 images x 5 captions / 50 = 50 steps an epoch, 1,000 in all.
 Command: `python -m transfer configs/transfer/quick_coco_attention.py --backbone RUN`
-Expected: see below docs/captioning.md, "Small sets".
+Expected: BLEU-4 of 37.5 on the row baseline, seed 0: no better than random weights with `quick_coco_nic`.
 """
 
 from dataclasses import replace
