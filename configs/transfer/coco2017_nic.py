@@ -2,7 +2,7 @@
 
 Source: the recipe of `coco_nic_512_frozen` on train2017 and val2017: the split that detection uses, for those who have
 no other. Its 118,287 + 5,000 images are 2014's train and val, cut otherwise: a number here compares with none on
-Karpathy's split, whose test images train2017 holds.
+Karpathy's split, most of whose test images train2017 holds.
 Arithmetic: 118,287 images with 591,753 captions / 80 = 7,396 steps an epoch, 147,920 in all.
 Command: `python -m transfer configs/transfer/coco2017_nic.py --backbone RUN --data-root FOLDER`
 Expected: no published number.
