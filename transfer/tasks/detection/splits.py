@@ -1,10 +1,9 @@
 """A detector must not be tested on what it learned from: both splits are read and compared before any work."""
 
-import filecmp
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
+from core.data.overlap import shared as images_in_both
 from core.data.records import DataError, SceneRecord, SceneSet
 
 
@@ -18,7 +17,7 @@ def check_splits(data: SceneSet, root: Path) -> None:
         DataError: names some of the images, or what is not there or malformed.
     """
     train, test = data.records(root, "train"), data.records(root, "test")
-    shared = sorted({one.id: two for one, two in _suspects(train, test) if _same(one.path, two.path)}.items())
+    shared = sorted({one.id: two for one, two in images_in_both(train, test, _keys)}.items())
     if shared:
         shown = ", ".join(id if id == two.id else f"{id} (in the test: {two.id})" for id, two in shared[:5])
         raise DataError(
@@ -28,25 +27,8 @@ def check_splits(data: SceneSet, root: Path) -> None:
         )
 
 
-def _suspects(train: Sequence[SceneRecord], test: Sequence[SceneRecord]) -> Iterator[tuple[SceneRecord, SceneRecord]]:
-    """Pairs that may be one image."""
-    tested: defaultdict[Hashable, list[SceneRecord]] = defaultdict(list)
-    for two in test:
-        for key in _keys(two):
-            tested[key].append(two)
-    for one in train:
-        yield from ((one, two) for key in _keys(one) for two in tested.get(key, ()))
-
-
 def _keys(record: SceneRecord) -> Iterable[Hashable]:
     yield "id", record.id
     yield "name", record.path.name
     if record.boxes:
         yield record.size, record.boxes, record.labels
-
-
-def _same(one: Path, two: Path) -> bool:
-    try:
-        return one == two or filecmp.cmp(one, two, shallow=False)
-    except OSError as error:
-        raise DataError(f"{error.filename}: the image file cannot be read ({error.strerror})") from error
