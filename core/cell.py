@@ -64,8 +64,13 @@ class Cell(Generic[StageT]):
 
     @property
     def shared(self) -> Path | None:
-        """The folder of all runs, for what cells share; None where this run has a folder apart."""
-        return None if self.given_folder else self.runs
+        """The folder of all runs, for what cells share; None where this run has a folder apart.
+
+        A folder that the command line gives, as a launcher's does, lies among the runs if it is named as they are.
+        """
+        folder = self.folder
+        above = (up for up in folder.parents if folder.relative_to(up).parts[:2] == (self.stage, self.stem))
+        return next(above, None)
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -126,6 +126,8 @@ def test_a_cell_names_the_folder_of_all_runs_unless_it_has_one_of_its_own() -> N
     config = Transfer(task=Captioning(**TASK), recipe=None)
     assert Cell("transfer", "x", config, runs=Path("all")).shared == Path("all")
     assert Cell("transfer", "x", config, given_folder=Path("own"), runs=Path("all")).shared is None
+    launched = Path("all/transfer/x/row/seed0")  # as a table's cell is started
+    assert Cell("transfer", "x", config, given_folder=launched).shared == Path("all")
 
 
 def _another_weight(net: Backbone) -> None:
