@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from eval.arguments import RESAMPLES, resamples, seed, warnings_shown
 from eval.errors import EvalError
-from eval.files import refuse_unwritable, replacing
+from eval.files import check_outputs, replacing
 
 if TYPE_CHECKING:
     from eval.captions.evaluation import Evaluation
@@ -191,14 +191,9 @@ def _refuse_early(args: argparse.Namespace) -> None:
         raise EvalError(f"--gallery ranks by {by}, which --metrics does not ask for: --gallery-by {'|'.join(ranks)}")
     if args.images is not None and not args.images.is_dir():
         raise EvalError(f"--images {args.images}: no such folder")
-    inputs = {path.resolve() for path in (args.results, args.references, args.against, args.training) if path}
-    outputs = [path for path in (args.json, args.per_image, args.gallery) if path is not None]
-    for path in outputs:
-        refuse_unwritable(path)
-        if path.resolve() in inputs:
-            raise EvalError(f"{path}: is read; it is not written over")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise EvalError(f"{', '.join(map(str, outputs))}: two files of one name")
+    inputs = (args.results, args.references, args.against, args.training)
+    outputs = (args.json, args.per_image, args.gallery)
+    check_outputs([path for path in outputs if path], [path for path in inputs if path])
 
 
 def _ranks(metrics: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from eval.arguments import RESAMPLES, resamples, seed, warnings_shown
 from eval.errors import EvalError
-from eval.files import refuse_unwritable, replacing
+from eval.files import check_outputs, replacing
 
 if TYPE_CHECKING:
     from eval.detection.detections import Detections
@@ -126,14 +126,13 @@ def _refuse_early(args: argparse.Namespace) -> None:
     """EvalError for what would be refused after the work, or have no effect."""
     if args.seed is not None and not args.bootstrap and args.against is None:
         raise EvalError("--seed: of --bootstrap and --against; without one of them nothing is drawn")
+    outputs = [] if args.json is None else [args.json]
     if args.curves is not None:
         from eval.detection.curves import check_kind
 
         check_kind(args.curves)
-        refuse_unwritable(args.curves)
-        refuse_unwritable(args.curves.with_suffix(".csv"))
-    if args.json is not None:
-        refuse_unwritable(args.json)
+        outputs += [args.curves, args.curves.with_suffix(".csv")]
+    check_outputs(outputs, [path for path in (args.predictions, args.against, args.coco) if path is not None])
 
 
 def _ground_truth(args: argparse.Namespace) -> "GroundTruth":

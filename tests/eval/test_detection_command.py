@@ -259,6 +259,15 @@ def test_refused(small: Path, run: Run, change: dict[str, Any], args: tuple[str,
     assert message in run(predictions, "--voc", small, *args, code=2)
 
 
+def test_no_input_is_written_over(small: Path, run: Run) -> None:
+    predictions = write(small / "p.json", RESULTS)
+    for args in (("--json", predictions), ("--json", small / "q.json", "--against", small / "q.json")):
+        assert "is read; it is not written over" in run(predictions, "--voc", small, *args, code=2)
+    same = run(predictions, "--voc", small, "--curves", small / "c.svg", "--json", small / "c.csv", code=2)
+    assert "two files of one name" in same
+    assert json.loads(predictions.read_text()) == RESULTS
+
+
 def test_of_two_files_the_wrong_one_is_named(small: Path, run: Run) -> None:
     good, wrong = write(small / "p.json", RESULTS), write(small / "q.json", [RESULTS[0] | {"image_id": 1}])
     assert f"{wrong}: detections in images" in run(good, "--voc", small, "--against", wrong, code=2)
