@@ -82,9 +82,11 @@ def check_once(what: str, ids: Sequence[int], path: Path) -> None:
 def _entry(content: Any, message: str) -> str:
     """What stands at the place that msgspec names ("... - at `$.images[3].id`"): the innermost entry of a list.
 
-    At the top, the keys that there are.
+    At the top, the keys that there are, ten of them at most: some files have one for each image.
     """
-    shown = f"; keys there are: {', '.join(content)}" if isinstance(content, dict) else ""
+    shown = ""
+    if isinstance(content, dict):
+        shown = f"; keys there are: {', '.join([*content][:10])}{', ...' if len(content) > 10 else ''}"
     _, _, where = message.partition("`$")
     place = ""
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", where.rstrip("`")):

@@ -66,7 +66,8 @@ SPLIT: train2017 and val2017, or train2014 and val2014, as the config says
         there = set(file_names(folder))
         for image, name in found.files.items():
             if name not in there:
-                raise DataError(f"{path}: image {image} has no file {folder / name}")
+                what = f"file {folder / name}" if name else '"file_name"'
+                raise DataError(f"{path}: image {image} has no {what}")
         return tuple(CaptionRecord(image, folder / name, found.captions[image]) for image, name in found.files.items())
 
 
@@ -87,7 +88,7 @@ _Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 class _Image(msgspec.Struct, gc=False):
     id: _Id
-    file_name: str = ""
+    file_name: str = ""  # asked for where records are read: captions alone need none
 
 
 class _Annotation(msgspec.Struct, gc=False):

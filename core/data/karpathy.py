@@ -48,7 +48,7 @@ coco/{train2014,val2014}/*.jpg, or Flicker8k_Dataset/*.jpg or flickr30k-images/*
     folder: str = "coco"
     """The folder of the images, below the data root: the file's "filepath" and "filename" are relative to it."""
     restval: bool = True
-    """Whether the split "train" has the images of "restval" too."""
+    """Whether the split "train" has the images of "restval" too. Flickr's files have no such split."""
 
     def published(self, split: str) -> int:
         """As published for the three files; 0 for a file of another name."""
@@ -78,8 +78,10 @@ coco/{train2014,val2014}/*.jpg, or Flicker8k_Dataset/*.jpg or flickr30k-images/*
         if not images:
             came = ", ".join(sorted({one.split for one in entries}))
             raise DataError(f"{path}: no image is of the split {split!r}; splits there are: {came}")
-        places = {name: folder / name for name in {one.folder for one in images}}
-        there = {name: _listed(place) for name, place in places.items()}
+        places = {name: folder / name for name in sorted({one.folder for one in images})}
+        if lost := [place for place in places.values() if not place.is_dir()]:
+            raise DataError(f"{path}: images lie in {lost[0]}, which is no folder.\n{self._expected(root)}")
+        there = {name: set(file_names(place)) for name, place in places.items()}
         for one in images:
             if one.name not in there[one.folder]:
                 raise DataError(f"{path}: image {one.id} has no file {places[one.folder] / one.name}")
@@ -187,9 +189,3 @@ def _check_splits(images: Sequence[_Image], path: Path) -> None:
             f"{path}: unknown splits: {shown}{', ...' if len(unknown) > 5 else ''}; the first is that of image "
             f"{first.imgid} ({first.filename}). Known are: {', '.join(SPLITS)}"
         )
-
-
-def _listed(folder: Path) -> set[str]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: the image folder does not exist")
-    return set(file_names(folder))

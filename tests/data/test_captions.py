@@ -68,6 +68,7 @@ def test_control_characters_in_a_file_move_no_caption(tmp_path: Path) -> None:
         ({"rows": [{"id": 1}]}, "missing required field `text` - at `$.rows[0]`; rows[0] is {'id': 1}"),
         ({"row": [], "more": 1}, "missing required field `rows`; keys there are: row, more"),
         ({"rows": {}}, "Expected `array`, got `object` - at `$.rows`; keys there are: rows"),
+        ({str(i): "A dog." for i in range(99)}, "; keys there are: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, .... Expected a"),
         ([], "Expected `object`, got `array`"),
     ],
 )

@@ -106,12 +106,18 @@ def test_bad_content(tmp_path: Path, change: Callable[[dict[str, list[Any]]], ob
     assert reason in message
 
 
-@pytest.mark.parametrize("name", ["000000000099.jpg", "../val2017/000000000010.jpg", "/etc/passwd", ""])
+@pytest.mark.parametrize("name", ["000000000099.jpg", "../val2017/000000000010.jpg", "/etc/passwd"])
 def test_an_image_file_that_does_not_exist_or_lies_elsewhere(tmp_path: Path, name: str) -> None:
     path = coco(tmp_path)
     edit(path, lambda content: content["images"][1].update(file_name=name))
     expected = tmp_path / "coco" / "val2017" / name
     assert refused(tmp_path) == f"{path}: image 20 has no file {expected}"
+
+
+def test_an_image_without_a_file_name(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    edit(path, lambda content: content["images"][1].pop("file_name"))
+    assert refused(tmp_path) == f'{path}: image 20 has no "file_name"'
 
 
 @pytest.mark.parametrize(
