@@ -1,6 +1,6 @@
 """Small tables of numbers as plain text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 Line = list[str | float]
 """A line of a table."""
@@ -23,6 +23,11 @@ def between(interval: tuple[float, float]) -> str:
 def count(number: int, what: str) -> str:
     """A number of things: "1 image", "1,000 images"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def listed(ids: Collection[object]) -> str:
+    """The first ten: "7, 9, 12"."""
+    return ", ".join(map(str, list(ids)[:10])) + (", ..." if len(ids) > 10 else "")
 
 
 def _cell(value: str | float) -> str:

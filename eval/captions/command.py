@@ -6,7 +6,7 @@ Everything but the parser is imported once the command line is understood, so th
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,9 +104,10 @@ def run(args: argparse.Namespace) -> None:
     with warnings_shown():
         _refuse_early(args)
         try:
+            pictures = None if args.images is None else _pictures(args)
             found = _evaluation(args)
             summary = _summary(args, found)
-            outputs = _outputs(args, found, summary)
+            outputs = _outputs(args, found, summary, pictures)
         except DataError as error:
             raise EvalError(str(error)) from error
     try:
@@ -150,26 +151,25 @@ def _summary(args: argparse.Namespace, found: "Evaluation") -> "Summary":
     )
 
 
-def _outputs(args: argparse.Namespace, found: "Evaluation", summary: "Summary") -> dict[Path, str]:
+def _outputs(
+    args: argparse.Namespace, found: "Evaluation", summary: "Summary", pictures: Mapping[int, Path] | None
+) -> dict[Path, str]:
     """The files that were asked for, with their contents."""
     from eval.captions.summary import per_image
 
-    made: dict[Path, Callable[[], str]] = {
-        args.json: lambda: json.dumps(summary.as_json(), indent=1) + "\n",
-        args.per_image: lambda: per_image(found.one),
-        args.gallery: lambda: _page(args, found),
-    }
-    return {path: make() for path, make in made.items() if path is not None}
+    made = {}
+    if args.json is not None:
+        made[args.json] = json.dumps(summary.as_json(), indent=1) + "\n"
+    if args.per_image is not None:
+        made[args.per_image] = per_image(found.one)
+    if args.gallery is not None:
+        made[args.gallery] = _page(args, found, pictures)
+    return made
 
 
-def _page(args: argparse.Namespace, found: "Evaluation") -> str:
+def _page(args: argparse.Namespace, found: "Evaluation", pictures: Mapping[int, Path] | None) -> str:
     from eval.captions.gallery import Gallery
-    from eval.captions.reading import image_files
 
-    pictures = None
-    if args.images is not None:
-        names = image_files(args.references, found.references)
-        pictures = {image: args.images / name for image, name in names.items()}
     gallery = Gallery(
         found.one, found.references, pictures, by=args.gallery_by or "cider", count=args.gallery_count or _COUNT,
         other=found.other, tokenizer=args.tokenizer,
@@ -177,12 +177,25 @@ def _page(args: argparse.Namespace, found: "Evaluation") -> str:
     return gallery.page()
 
 
+def _pictures(args: argparse.Namespace) -> dict[int, Path]:
+    """The image files by id, whether they are there or not. EvalError: none is, which is said before the work."""
+    from eval.captions.reading import image_files
+
+    found = {image: args.images / name for image, name in image_files(args.references).items()}
+    if not any(path.is_file() for path in found.values()):
+        such = f", such as {next(iter(found.values()))}" if found else ""
+        raise EvalError(f"--images {args.images}: none of the {len(found):,} files that {args.references} names{such}")
+    return found
+
+
 def _refuse_early(args: argparse.Namespace) -> None:
     """EvalError for what would be refused after the work, or have no effect."""
-    from eval.captions.scores import METRICS
+    from eval.captions.scores import require
 
-    if unknown := [name for name in args.metrics if name not in METRICS]:
-        raise EvalError(f"--metrics {','.join(unknown)}: expected some of {','.join(METRICS)}")
+    require(args.metrics, args.tokenizer)
+    for path in (args.references, args.training):
+        if path is not None and path.is_fifo():
+            raise EvalError(f"{path}: a pipe, which can be read only once; write it to a file first")
     if args.seed is not None and not args.bootstrap and args.against is None:
         raise EvalError("--seed: of --bootstrap and --against; without one of them nothing is drawn")
     if args.gallery is None:

@@ -22,7 +22,6 @@ from eval.captions.summary import TOKENS, title
 from eval.captions.tokens import Tokenizer
 from eval.columns import count
 from eval.errors import EvalError
-from eval.files import replacing
 
 SIDE = 320
 """Longest side of an image in the page, in pixels."""
@@ -78,12 +77,6 @@ class Gallery:
             f"<p>Tokens: {TOKENS[self.tokenizer]}.</p>"
         )
         return _PAGE.format(title=_text(name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
-
-    def write(self, path: Path) -> None:
-        """The page, whole or not at all. EvalError: the file cannot be written."""
-        page = self.page()
-        with replacing(path) as part:
-            part.write_text(page, encoding="utf-8")
 
     def _article(self, at: int, lost: list[str]) -> str:
         """One image; a file that cannot be shown joins `lost`."""

@@ -1,6 +1,6 @@
 """Captions from files: COCO's results format, and references in COCO's format or Karpathy's."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -8,10 +8,10 @@ import msgspec
 from core.data.captions import decode
 from core.data.coco import read_captions
 from core.data.karpathy import read_karpathy
-from eval.columns import count
+from core.data.records import DataError
+from eval.columns import count, listed
 from eval.errors import EvalError
 
-_LISTED = 10
 _RESULTS = 'COCO\'s results: a list of {"image_id": number, "caption": text}, or an object with it as "annotations"'
 _REFERENCES = "COCO's captions_*.json, or dataset_*.json of Karpathy: an object with a list of images"
 
@@ -79,13 +79,18 @@ def read_references(path: Path, split: str | None = None) -> dict[int, tuple[str
         DataError: the file is missing, malformed or inconsistent.
         EvalError: a split is named of a file that has none, is missing, or is unknown; the message says what there is.
     """
-    if not is_karpathy(path):
-        if split is not None:
-            raise EvalError(f"--split {split}: of Karpathy's dataset_*.json; {path} is no such file: it has no splits")
-        return read_captions(path)
-    splits = read_karpathy(path)
     if split is None:
-        raise EvalError(f"{path}: a file with several splits: say --split {'|'.join(splits)}")
+        if is_karpathy(path):
+            raise EvalError(f"{path}: a file with several splits: say --split {'|'.join(read_karpathy(path))}")
+        return read_captions(path)
+    try:
+        splits = read_karpathy(path)
+    except DataError:
+        if is_karpathy(path):
+            raise
+        raise EvalError(
+            f"--split {split}: of Karpathy's dataset_*.json; {path} is no such file: it has no splits"
+        ) from None
     if split not in splits:
         raise EvalError(f"--split {split}: {path} has no such split; there are {', '.join(splits)}")
     return splits[split]
@@ -111,17 +116,17 @@ def is_karpathy(path: Path) -> bool:
     return bool(images) and images[0].sentences is not None
 
 
-def image_files(where: Path, images: Collection[int]) -> dict[int, PurePosixPath]:
-    """Where a file of references says that these images lie, by id: relative to the folder of all images.
+def image_files(where: Path) -> dict[int, PurePosixPath]:
+    """Where a file of references says that its images lie, by id: relative to the folder of all images.
 
     Karpathy's file has the folder of COCO's images too ("val2014"). An image without a file name is left out, and one
-    that would not lie below the folder.
+    that would not lie below the folder. DataError: the file is missing or malformed.
     """
     found = {}
     for one in decode(where, _Images, _REFERENCES).images:
         id = next((id for id in (one.cocoid, one.imgid, one.id) if id is not None), None)
         name = one.filename or one.file_name
-        if id is None or id not in images or not name:
+        if id is None or not name:
             continue
         path = PurePosixPath(one.filepath) / name
         if not path.is_absolute() and ".." not in path.parts:
@@ -146,13 +151,13 @@ def matched(
     """
     if unknown := [image for image in candidates if image not in references]:
         raise EvalError(
-            f"{path}: captions of {count(len(unknown), 'image')} that {where} does not have: {_listed(unknown)}. "
+            f"{path}: captions of {count(len(unknown), 'image')} that {where} does not have ({listed(unknown)}). "
             f"It has {len(references):,}, such as {', '.join(map(str, list(references)[:3]))}"
         )
     missing = [image for image in references if image not in candidates]
     if missing and not subset:
         raise EvalError(
-            f"{path}: no caption of {count(len(missing), 'image')} of {where}: {_listed(missing)}. "
+            f"{path}: no caption of {count(len(missing), 'image')} of {where} ({listed(missing)}). "
             f"All {len(references):,} count in a published number; --subset scores those {len(candidates):,} alone"
         )
     return {image: references[image] for image in candidates}
@@ -167,7 +172,3 @@ def _twice(entries: Iterable[_Caption]) -> str:
     first = places[twice[0]]
     shown = f"image {twice[0]} is there {len(first)} times (entries {', '.join(f'$[{at}]' for at in first[:3])})"
     return shown if len(twice) == 1 else f"{shown}, and {count(len(twice[1:]), 'image')} more than once too"
-
-
-def _listed(ids: Collection[int]) -> str:
-    return ", ".join(map(str, list(ids)[:_LISTED])) + (", ..." if len(ids) > _LISTED else "")

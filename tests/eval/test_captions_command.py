@@ -18,6 +18,7 @@ from PIL import Image
 from eval.__main__ import main
 from eval.captions.bootstrap import differences, intervals
 from eval.captions.scores import score
+from eval.errors import EvalError
 from tests.test_architecture import BLOCK_TORCH, ROOT
 
 Run = Callable[..., str]
@@ -150,13 +151,13 @@ def test_karpathys_file_and_training_captions(results: Path, run: Run, tmp_path:
 def test_a_subset_is_asked_for(truth: Path, run: Run, tmp_path: Path) -> None:
     some = write(tmp_path / "some.json", RESULTS[:2])
     said = run(some, "--references", truth, *FAST, code=2)
-    assert said.startswith(f"{some}: no caption of 1 image of {truth}: 5. All 3 count")
+    assert said.startswith(f"{some}: no caption of 1 image of {truth} (5). All 3 count")
     out = run(some, "--references", truth, "--subset", *FAST)
     assert "3 images, 6 references; scored are the 2 that have a caption" in out
     unknown = write(tmp_path / "unknown.json", [*RESULTS, {"image_id": 9, "caption": "a bus"}])
     for args in ((), ("--subset",)):
         said = run(unknown, "--references", truth, *args, *FAST, code=2)
-        assert said == f"{unknown}: captions of 1 image that {truth} does not have: 9. It has 3, such as 3, 5, 7\n"
+        assert said == f"{unknown}: captions of 1 image that {truth} does not have (9). It has 3, such as 3, 5, 7\n"
 
 
 def test_a_difference_is_paired_by_image(results: Path, truth: Path, run: Run, tmp_path: Path) -> None:
@@ -178,8 +179,8 @@ def test_a_difference_is_paired_by_image(results: Path, truth: Path, run: Run, t
     some = write(tmp_path / "some.json", RESULTS[:2])
     assert f"against {path}" in run(some, "--against", path, "--subset", *args)
     said = run(results, "--against", some, "--subset", *args, code=2)
-    assert said == f"{some}: no caption of 1 image of {results}: 5\n"
-    assert run(results, "--against", some, *args, code=2).startswith(f"{some}: no caption of 1 image of {truth}: 5.")
+    assert said == f"{some}: no caption of 1 image of {results} (5)\n"
+    assert run(results, "--against", some, *args, code=2).startswith(f"{some}: no caption of 1 image of {truth} (5).")
 
 
 def test_files_image_by_image(truth: Path, run: Run, tmp_path: Path) -> None:
@@ -227,21 +228,23 @@ def test_captions_without_words_are_a_warning_that_names_the_file(
 def test_images_that_are_not_there_are_a_warning(
     results: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "3.jpg")
     args = ["--references", truth, "--gallery", tmp_path / "page.html", "--images", tmp_path, *FAST]
     assert main(["captions", str(results), *map(str, args)]) == 0
     said = capsys.readouterr().err
-    assert said.startswith("warning: 3 images cannot be shown, such as ")
+    assert said.startswith("warning: 2 images cannot be shown, such as ")
     assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--metrics", "bleu,blue"), "--metrics blue: expected some of bleu,"),
+        (("--metrics", "bleu,blue"), "metrics blue, expected some of bleu,"),
         (("--seed", "3"), "--seed: of --bootstrap and --against"),
         (("--images", "."), "--images: of --gallery"),
         (("--gallery-by", "cider", "--gallery-count", "3"), "--gallery-by, --gallery-count: of --gallery"),
         (("--gallery", "p.html", "--images", "none"), "--images none: no such folder"),
+        (("--gallery", "p.html", "--images", "/"), "--images /: none of the 3 files that "),
         (
             ("--gallery", "p.html", "--metrics", "bleu"),
             "cider, which --metrics does not ask for: --gallery-by bleu1|",
@@ -264,6 +267,21 @@ def test_refused_before_anything_is_scored(
 
     monkeypatch.setattr("eval.captions.evaluation.score", scored)
     assert message in run(results, "--references", truth, *args, code=2)
+
+
+def test_what_is_missing_is_said_before_files_are_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise EvalError("no Java")
+
+    monkeypatch.setattr("eval.captions.scores.runtime", none)
+    assert run("none.json", "--references", "none.json", code=2) == "no Java\n"
+
+
+def test_references_from_a_pipe_are_refused(results: Path, run: Run, tmp_path: Path) -> None:
+    """They are read twice; the second time there would be nothing."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert run(results, "--references", pipe, *FAST, code=2).startswith(f"{pipe}: a pipe, which can be read only once")
 
 
 def test_no_input_is_written_over(results: Path, truth: Path, run: Run) -> None:

@@ -163,12 +163,3 @@ def test_a_picture_lies_upright(tmp_path: Path) -> None:
 def test_ranked_by_what_is_not_there() -> None:
     with pytest.raises(EvalError, match="ranked by meteor: expected one of cider"):
         gallery([0.1], by="meteor")
-
-
-def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "page.html"
-    gallery([0.1]).write(path)
-    assert path.read_text().startswith("<!DOCTYPE html>")
-    assert [one.name for one in path.parent.iterdir()] == ["page.html"]
-    with pytest.raises(EvalError, match="cannot be written"):
-        gallery([0.1]).write(path / "below.html")
