@@ -19,6 +19,8 @@ T = TypeVar("T")
 REMEDY: Final = "leave it out of the file"
 """What to do about an entry that nothing can be learned from."""
 
+_WINDOWS: Final = str.maketrans("\x80\x85\x91\x92\x93\x94\x96\x97", "€…‘’“”–—")
+"""Control characters that are Windows-1252 read as Latin-1, and that Stanford's tokenizer takes for what they mean."""
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters (Unicode's class Cc) and halves of surrogate pairs. Line separators are white space anyway."""
 
@@ -27,11 +29,12 @@ def one_line(caption: str) -> str:
     """A caption without line breaks, control characters and lone surrogates; "" where nothing else is in it.
 
     Each of them counts as a blank, runs of white space become one blank, and none is left at the ends. The words stay
-    what they are for the metric's tokenizer, to which all of these part words; and one caption is one line for every
-    tool that reads lines, and can be written as UTF-8.
+    what they are for the metric's tokenizer, to which all of these part words, but for eight that it reads as Windows's
+    quotes, dashes, ellipsis and euro sign ("don\\x92t"): they become those. And one caption is one line for every tool
+    that reads lines, and can be written as UTF-8.
     """
     if not caption.isprintable():
-        caption = _NO_TEXT.sub(" ", caption)
+        caption = _NO_TEXT.sub(" ", caption.translate(_WINDOWS))
     return " ".join(caption.split())
 
 

@@ -25,7 +25,8 @@ class Table(msgspec.Struct):
     [
         ("A dog.", "A dog."),
         ("  A\tdog\r\nand\n\na cat. \n", "A dog and a cat."),
-        ("a\x00dog\x0band\x85a\u2028cat\u2029 \x1b[1m\x7f", "a dog and a cat [1m"),
+        ("a\x00dog\x0band\x81a\u2028cat\u2029 \x1b[1m\x7f", "a dog and a cat [1m"),
+        ("\x91Don\x92t\x85\x94 he\x97a man\x96said", "‘Don’t…” he—a man–said"),
         ("a\ud83d dog\udc15", "a dog"),
         ("a\u00a0caf\u00e9 \U0001f415\u200d\U0001f9ba", "a caf\u00e9 \U0001f415\u200d\U0001f9ba"),
         (" \x00\u2028\ud83d\t", ""),
@@ -40,10 +41,12 @@ def test_a_caption_is_one_line_of_text(caption: str, line: str) -> None:
 
 
 def test_no_character_leaves_a_second_line_or_text_that_is_no_utf8() -> None:
-    """Every character there is, between two words: kept, or a blank."""
+    """Every character there is, between two words: kept, or a blank. The eight that are something else are those which
+    CoreNLP 3.4.1 does not take for a blank, of all control characters (run on "a?dog ran")."""
+    windows = {0x80: "€", 0x85: "…", 0x91: "‘", 0x92: "’", 0x93: "“", 0x94: "”", 0x96: "–", 0x97: "—"}
     for code in range(0x110000):
         line = one_line(f"a{chr(code)}b")
-        assert line in ("a b", f"a{chr(code)}b")
+        assert line in ((f"a{windows[code]}b",) if code in windows else ("a b", f"a{chr(code)}b"))
     everything = one_line("".join(map(chr, range(0x110000))))
     assert len(everything.splitlines()) == 1
     assert everything.encode().decode() == everything
@@ -51,7 +54,7 @@ def test_no_character_leaves_a_second_line_or_text_that_is_no_utf8() -> None:
 
 def test_control_characters_in_a_file_move_no_caption(tmp_path: Path) -> None:
     """Escaped in JSON, as every writer does; a lone surrogate, too, which a strict reader would refuse."""
-    captions = ["a\x00dog", "a\rcat", "a\u2028cow", "a\x0bhen", "a\x85pig", "a\ud83dbee"]
+    captions = ["a\x00dog", "a\rcat", "a\u2028cow", "a\x0bhen", "a\x81pig", "a\ud83dbee"]
     images = [{"id": i, "file_name": "x"} for i in range(len(captions))]
     annotations = [{"id": i, "image_id": i, "caption": caption} for i, caption in enumerate(captions)]
     path = tmp_path / "captions.json"
