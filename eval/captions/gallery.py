@@ -1,5 +1,6 @@
 """The best, median and worst captions with their images, references and scores: one HTML file that needs no other.
 
+Beside another model's captions, also where this one gains and loses most.
 Images are in the file as small JPEGs; there is no script and no address, and all text is escaped.
 """
 
@@ -61,24 +62,33 @@ class Gallery:
     def page(self) -> str:
         """The HTML. A picture that is missing or cannot be decoded is left out, with a warning for all of them."""
         name, scores = self.scored.name, self.scored.scores
-        values = scores.per_image[self.by]
-        kinds = ("Best", "Median", "Worst")
-        lost: list[str] = []
+        lost: dict[str, None] = {}  # an image may be there twice
         parts = [
-            f"<h2>{kind} by {_text(title(self.by))}</h2>\n" + "".join(self._article(at, lost) for at in places.tolist())
-            for kind, places in zip(kinds, ranked(values, self.count), strict=True)
+            f"<h2>{heading}</h2>\n" + "".join(self._article(at, lost) for at in places.tolist())
+            for heading, places in self._sections().items()
             if len(places)
         ]
         if lost:
-            warnings.warn(f"{count(len(lost), 'image')} cannot be shown, such as {lost[0]}", stacklevel=2)
+            warnings.warn(f"{count(len(lost), 'image')} cannot be shown, such as {next(iter(lost))}", stacklevel=2)
         shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in scores.values.items())
         head = (
-            f"<h1>{_text(name)}</h1>\n<p>{count(len(values), 'image')}. {shown} (percent)</p>\n"
+            f"<h1>{_text(name)}</h1>\n<p>{count(len(scores.images), 'image')}. {shown} (percent)</p>\n"
             f"<p>Tokens: {TOKENS[self.tokenizer]}.</p>"
         )
         return _PAGE.format(title=_text(name), policy=_POLICY, style=_STYLE, body="\n".join([head, *parts]))
 
-    def _article(self, at: int, lost: list[str]) -> str:
+    def _sections(self) -> dict[str, NDArray[np.intp]]:
+        """Headings, and the places of the images below each."""
+        by, values = _text(title(self.by)), self.scored.scores.per_image[self.by]
+        kinds = (f"Best by {by}", f"Median by {by}", f"Worst by {by}")
+        sections = dict(zip(kinds, ranked(values, self.count), strict=True))
+        if self.other is not None:
+            gains = gained(values - self.other.scores.per_image[self.by], self.count)
+            kinds_of_gain = (f"Largest gains in {by}", f"Largest losses in {by}")
+            sections |= dict(zip(kinds_of_gain, gains, strict=True))
+        return sections
+
+    def _article(self, at: int, lost: dict[str, None]) -> str:
         """One image; a file that cannot be shown joins `lost`."""
         image = self.scored.scores.images[at]
         references = "".join(f"<li><bdi>{_text(one)}</bdi></li>" for one in self.references[image])
@@ -89,14 +99,14 @@ class Gallery:
             f"<article>{self._figure(image, lost)}<div>{said}<p>References:</p><ul>{references}</ul></div></article>\n"
         )
 
-    def _figure(self, image: Hashable, lost: list[str]) -> str:
+    def _figure(self, image: Hashable, lost: dict[str, None]) -> str:
         below = f"<figcaption>image {_text(str(image))}</figcaption>"
         if self.pictures is None:
             return f"<figure>{below}</figure>"
         path = self.pictures.get(image)
         data = None if path is None else thumbnail(path)
         if data is None:
-            lost.append(f"image {image}" if path is None else str(path))
+            lost[f"image {image}" if path is None else str(path)] = None
             return f"<figure><p>no image</p>{below}</figure>"
         source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
         return f'<figure><img alt="image {_text(str(image))}" src="{source}">{below}</figure>'
@@ -105,7 +115,7 @@ class Gallery:
 def ranked(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Places of the best (highest first), the median (the middle of the order) and the worst (lowest first).
 
-    Equal values keep their order. None is there twice: of each kind a third of all at most; of one or two values all
+    Of equal values the first is the better one. None is there twice: of each kind a third of all at most; of one or two values all
     are best.
 
     Args:
@@ -118,6 +128,18 @@ def ranked(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], N
         return order, order[:0], order[:0]
     middle = (len(order) - count) // 2
     return order[:count], order[middle : middle + count], order[::-1][:count]
+
+
+def gained(differences: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of the largest gains (differences above 0, largest first) and of the largest losses (below 0).
+
+    Args:
+        differences: to the other model's values: [N].
+        count: of each kind, at most.
+    """
+    order = np.argsort(-differences, kind="stable")
+    gains, losses = order[:count], order[::-1][:count]
+    return gains[differences[gains] > 0], losses[differences[losses] < 0]
 
 
 def thumbnail(path: Path) -> bytes | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from eval.captions.corpus import Corpus
 from eval.captions.evaluation import Scored
-from eval.captions.gallery import SIDE, Gallery, ranked, thumbnail
+from eval.captions.gallery import SIDE, Gallery, gained, ranked, thumbnail
 from eval.captions.scores import CaptionScores
 from eval.errors import EvalError
 
@@ -98,12 +98,12 @@ def test_nothing_is_anyone_elses() -> None:
     evil = "</p><script>alert(1)</script><img src=http://x/ onerror='alert(1)'> & \" ' \x00\r\n\u2028\ud83d\u202e"
     values = [0.1, 0.2, 0.3]
     texts = dict.fromkeys(range(3), evil)
-    other = Scored(evil, texts, scores_of(values))
+    other = Scored(evil, texts, scores_of([0.0, 0.0, 0.5]))
     page = gallery(values, evil, texts, references=dict.fromkeys(range(3), (evil,)), other=other).page()
-    one = Scored("other", dict.fromkeys(range(3), "a dog"), scores_of(values))
+    one = Scored("other", dict.fromkeys(range(3), "a dog"), scores_of([0.0, 0.0, 0.5]))
     plain = gallery(values, references=dict.fromkeys(range(3), ("a cat",)), other=one).page()
     assert Reader(page).tags == Reader(plain).tags
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2 + 3 * 4
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2 + 2 * 3 * 4
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028]", page)
     assert "default-src 'none'" in page
     page.encode()
@@ -120,6 +120,25 @@ def test_another_models_captions_stand_beside() -> None:
         page.index(text) for text in (">caption 0", "CIDEr 50.0<", "baseline.json:", ">caption of", "CIDEr 25.0<")
     ]
     assert places == sorted(places)
+
+
+def test_gains_and_losses_by_hand() -> None:
+    gains, losses = gained(np.array([0.5, -0.25, 0, 0.75, -0.5, 0.5]), 2)
+    assert (gains.tolist(), losses.tolist()) == ([3, 0], [4, 1])
+    gains, losses = gained(np.array([0.5, 0, 0.75]), 3)
+    assert (gains.tolist(), losses.tolist()) == ([2, 0], [])
+
+
+def test_gains_and_losses_stand_below(recwarn: pytest.WarningsRecorder) -> None:
+    other = Scored("baseline.json", dict.fromkeys(range(4), "a dog"), scores_of([0.1, 0.5, 0.0, 0.6]))
+    page = gallery([0.1, 0.2, 0.3, 0.4], other=other, count=2, pictures={}).page()
+    found = Reader(page).shown
+    assert list(found)[3:] == ["Largest gains in CIDEr", "Largest losses in CIDEr"]
+    assert found["Largest gains in CIDEr"] == ["caption 2"]
+    assert found["Largest losses in CIDEr"] == ["caption 1", "caption 3"]
+    assert [str(one.message) for one in recwarn] == ["4 images cannot be shown, such as image 3"]
+    same = gallery([0.1, 0.2, 0.3], other=Scored("b", dict.fromkeys(range(3), "a dog"), scores_of([0.1, 0.2, 0.3])))
+    assert "Largest" not in same.page()
 
 
 def test_images_are_small_jpegs_in_the_page(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
