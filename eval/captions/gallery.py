@@ -115,8 +115,8 @@ class Gallery:
 def ranked(values: NDArray[np.float64], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Places of the best (highest first), the median (the middle of the order) and the worst (lowest first).
 
-    Of equal values the first is the better one. None is there twice: of each kind a third of all at most; of one or two values all
-    are best.
+    Of equal values the first is the better one. None is there twice: of each kind a third of all at most; of one or two
+    values all are best.
 
     Args:
         values: [N].
