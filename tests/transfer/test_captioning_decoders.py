@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import transfer.tasks.captioning
 from transfer.tasks.captioning import linear
@@ -235,19 +236,22 @@ def test_large_products_on_the_cpu_are_torchs(decoder: Any) -> None:
         assert (one - other).norm() < 0.01 * one.norm() + 1e-6
 
 
+class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the products that oneDNN makes of plain tensors."""
+
+    count: int = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function is torch.ops.aten.mkldnn_linear.default
+        return function(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", ["matrix", "map", "strided", "transposed", "expanded"])
-def test_linear_is_torchs_linear(shape: str, bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a gradient or an input is a view, of which oneDNN makes slow work or none."""
-    seen, plain = [], linear._product
-
-    def product(*args: Any) -> Tensor:
-        seen.append([tensor.stride() for tensor in args[:2]])
-        return plain(*args)
-
-    monkeypatch.setattr(linear, "_product", product)
+def test_linear_is_torchs_linear(shape: str, bias: bool) -> None:
+    """Also where a gradient or an input is a view; gradients and values are plain tensors."""
     torch.manual_seed(0)
-    layer, other = linear.Linear(64, 512, bias=bias), torch.nn.Linear(64, 512, bias=bias)
+    layer, other = linear.Linear(64, 600, bias=bias), torch.nn.Linear(64, 600, bias=bias)
     other.load_state_dict(layer.state_dict())
     input = {
         "matrix": torch.randn(90, 64),
@@ -265,5 +269,27 @@ def test_linear_is_torchs_linear(shape: str, bias: bool, monkeypatch: pytest.Mon
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-4)
     with torch.inference_mode():
         torch.testing.assert_close(layer(input), results[1][0])
-    assert len(seen) == (4 if linear._suits(input, layer.weight) else 0)
-    assert all(stride in ((64, 1), (1, 64), (512, 1), (1, 512)) for strides in seen for stride in strides)
+
+
+def test_onednn_multiplies_what_is_large_and_float32_unless_it_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, input = linear.Linear(64, 600), torch.randn(90, 64)
+
+    def products(layer: torch.nn.Module = layer, input: Tensor = input) -> int:
+        counted = Products()  # type: ignore[no-untyped-call]
+        with counted:
+            layer(input)
+        return int(counted.count)
+
+    assert products() == 1
+    assert products(input=input[:70]) == 0
+    assert products(linear.Linear(64, 600).double(), input.double()) == 0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert products() == 0
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    assert products() == 0
+
+
+def test_linear_can_be_compiled() -> None:
+    layer, input = linear.Linear(64, 600), torch.randn(90, 64)
+    compiled = torch.compile(layer, backend="aot_eager")
+    torch.testing.assert_close(compiled(input), layer(input), rtol=1e-4, atol=1e-4)
