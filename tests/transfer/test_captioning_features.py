@@ -1,6 +1,7 @@
 """Features on disk: computed once, the encoder's own, mended where they are damaged, refused where they are others'."""
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from core.data.coco import CocoCaptions
 from core.data.records import DataError
 from core.errors import UserError
 from core.lock import NAME as LOCK
+from core.lock import Lock
 from core.recipe import AdamW, Recipe
 from core.stage import Job
 from tests.core.ranks import in_ranks
@@ -92,7 +94,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_they_are_the_encoders_of_every_image_in_order(workers: int, root: Path) -> None:
     model = captioner(root)
     made = found(root, model, workers=workers)
-    assert isinstance(made, np.memmap)
+    assert isinstance(made.base, np.memmap)
     assert made.shape == (TRAINED, 16)
     with torch.no_grad():
         own = torch.cat([model.encode(VIEW(record.path)[None]) for record in RECORDS.records(root, "train")])
@@ -183,7 +185,7 @@ def test_a_file_that_was_cut_off_is_computed_anew(
     chunks = written(monkeypatch)
     assert np.array_equal(found(root, name="other"), first)
     assert chunks == [0, 1, 2]
-    assert f"{path}: cut off or changed since it was written: 3 of 3 chunks" in caplog.text
+    assert caplog.text.count(f"{path}: cut off or changed since it was written: 3 of 3 chunks") == 1
 
 
 @pytest.mark.parametrize("name", [VALUES, CHECKSUMS])
@@ -198,7 +200,7 @@ def test_bytes_that_changed_are_found_and_their_chunk_alone_is_computed_anew(
     chunks = written(monkeypatch)
     assert np.array_equal(found(root, name="other"), first)
     assert chunks == [2]
-    assert "1 of 3 chunks do not agree" in caplog.text
+    assert caplog.text.count("1 of 3 chunks do not agree") == 1
 
 
 @pytest.mark.parametrize("name", [VALUES, CHECKSUMS, ABOUT])
@@ -231,6 +233,33 @@ def test_too_little_room_is_told_before_the_work(root: Path, monkeypatch: pytest
         found(root)
     monkeypatch.undo()
     assert len(found(root, name="other")) == TRAINED  # and no lock was left
+
+
+def test_a_disk_that_is_full_or_read_only_is_told_with_the_remedy_and_what_is_done_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, full = Stored.write, OSError(errno.ENOSPC, "No space left on device")
+
+    def write(self: Stored, chunk: int, values: Features) -> None:
+        if chunk == 1:
+            raise full
+        inner(self, chunk, values)
+
+    monkeypatch.setattr(Stored, "write", write)
+    with pytest.raises(UserError, match=r"No space left on device.*--task.features FOLDER"):
+        found(root)
+    monkeypatch.setattr(Stored, "write", inner)
+    chunks = written(monkeypatch)
+    found(root, name="other")
+    assert chunks == [1, 2]
+
+    def refuse(folder: Path) -> Lock:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.setattr(module, "Lock", refuse)
+    found(root, name="whole")  # needs nothing written
+    with pytest.raises(UserError, match=r"Read-only file system.*--task.features FOLDER"):
+        found(root, view=View(40, 32), name="view")
 
 
 def test_an_image_that_cannot_be_read_is_named_and_what_is_done_is_kept(

@@ -32,7 +32,7 @@ class Example(NamedTuple):
 class Batch(NamedTuple):
     """Examples side by side."""
 
-    ids: list[int]
+    ids: NDArray[np.int64]  # [N]; no list: whatever moves a batch to a device would look at every number of one
     pixels: Tensor | None  # uint8 [N, 3, S, S]
     features: Tensor | None  # float16 [N, C], or [N, P, C]
     tokens: Tensor | None  # int64 [N, T], PAD after the end
@@ -153,7 +153,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     assert sorted((len(pixels), len(features))) == [0, len(examples)]
     assert len(captions) in (0, len(examples))
     return Batch(
-        [example.id for example in examples],
+        np.array([example.id for example in examples]),
         side_by_side(pixels) if pixels else None,
         torch.from_numpy(np.stack(features)) if features else None,
         pad(captions) if captions else None,

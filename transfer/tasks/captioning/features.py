@@ -14,11 +14,12 @@ it wait.
 N: images, C: channels of layer4's output, P: places of its map.
 """
 
+import contextlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def features(records: Sequence[CaptionRecord], view: View, model: Captioner, job
         place: the folder of all sets; None: `features` in the folder of all runs.
 
     Raises:
-        UserError: the folder cannot be made, has too little room, or holds other features; a feature is not finite.
+        UserError: the folder cannot be written, has too little room, or holds other features; a feature is not finite.
         DataError: an image cannot be read.
     """
     assert not view.augment
@@ -67,30 +68,44 @@ def features(records: Sequence[CaptionRecord], view: View, model: Captioner, job
     stored = Stored(folder, shape)
     lock: list[Lock] = []  # of the first process
 
+    @_told(folder)
     def begin() -> list[int] | None:
         """The chunks that are to be computed; None: another process is at it."""
+        if _whole(stored, about):
+            return []
         try:
-            if not (missing := _missing(stored, about)):
-                return []
             lock.append(Lock(folder))
-            missing = _missing(stored, about)  # whoever had the lock may have finished meanwhile
         except Busy as error:
             _log.info("waiting for features: %s", error)
             _patience(folder)
             return None
-        return missing and _made_room(stored, missing)
+        if _whole(stored, about):  # whoever had the lock has finished meanwhile
+            return []
+        return _made_room(stored, _missing(stored))
 
     try:
         while (missing := processes.agree(job.fabric, begin)) is None:
             pass
         if missing:
             _compute(records, view, model, job, stored, missing)
-            processes.agree(job.fabric, partial(_finish, stored, about, job))
+            processes.agree(job.fabric, _told(folder)(partial(_finish, stored, about, job)))
     finally:
         for held in lock:
             held.release()
     _log.info("features of %s images, %s: %s", f"{len(records):,}", _size(stored.nbytes), stored.folder)
     return stored.open()
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What the disk refuses, as an error that all processes of a job are told of, with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder}: features cannot be kept there ({error.strerror or error}). --task.features FOLDER names "
+            "another place; where there is room again the same command goes on"
+        ) from error
 
 
 def _default(job: Job) -> Path:
@@ -123,8 +138,8 @@ def _about(records: Sequence[CaptionRecord], view: View, model: Captioner, job: 
     return same
 
 
-def _missing(stored: Stored, about: dict[str, Any]) -> list[int]:
-    """Chunks to compute, with a warning where there was a finished set that is damaged.
+def _whole(stored: Stored, about: dict[str, Any]) -> bool:
+    """Whether the set is finished and nothing is wrong with it, as far as one can see in some seconds.
 
     Raises:
         UserError: the folder holds features of something else.
@@ -133,24 +148,27 @@ def _missing(stored: Stored, about: dict[str, Any]) -> list[int]:
     try:
         there = json.loads(path.read_text())["about"]
     except FileNotFoundError:
-        there = None
+        return False
     except (ValueError, KeyError, TypeError) as error:
         _log.warning("%s cannot be read (%r): it is written anew, and all features are checked", path, error)
-        there = None
-    if there is None:
-        return stored.missing(some=False) or [stored.chunks - 1]  # one at least: then it is finished as any other
+        return False
     if there != about:
         raise UserError(
             f"{path}: these are features of something else (there = that file, here = this run): "
             f"{'; '.join(differences(there, about)[:5])}. Was a folder renamed? Remove {stored.folder}"
         )
-    if broken := stored.missing(some=True):
-        broken = stored.missing(some=False)
+    return not stored.missing(some=True)
+
+
+def _missing(stored: Stored) -> list[int]:
+    """The chunks to compute of a set that is not whole, with a warning where it was; one at least."""
+    missing = stored.missing(some=False)
+    if missing and (stored.folder / ABOUT).exists():
         _log.warning(
             "%s: cut off or changed since it was written: %d of %d chunks do not agree with their checksums; they are "
-            "computed anew", stored.folder / VALUES, len(broken), stored.chunks,
+            "computed anew", stored.folder / VALUES, len(missing), stored.chunks,
         )  # fmt: skip
-    return broken
+    return missing or [stored.chunks - 1]  # its features.json alone is missing: the set ends as any other
 
 
 def _made_room(stored: Stored, missing: list[int]) -> list[int]:
@@ -212,7 +230,8 @@ def _compute(
         if bad.any():
             record = records[indices[int(bad.argmax())]]
             raise UserError(f"{record.path}: the encoder's features are not finite numbers in float16")
-        stored.write(indices[0] // CHUNK, values)
+        with _told(stored.folder):
+            stored.write(indices[0] // CHUNK, values)
         return [None] * len(indices)
 
     if not (stored.folder / VALUES).is_file():  # the first process has made it

@@ -213,7 +213,7 @@ class Captioning(Task):
             min_words=self.min_words, no_repeat=self.no_repeat,
         )  # fmt: skip
         captions = cast(Captioner, model).describe(batch, self.beam, rules)
-        return [{"image_id": id, "caption": caption} for id, caption in zip(batch.ids, captions, strict=True)]
+        return [{"image_id": id, "caption": caption} for id, caption in zip(batch.ids.tolist(), captions, strict=True)]
 
     def score(self, saved: Any, root: Path) -> Outcome:
         """BLEU-4 (the headline), BLEU-1 to 3 and the other `metrics`, in percent, as papers give them."""
