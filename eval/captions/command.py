@@ -134,10 +134,11 @@ def _summary(args: argparse.Namespace, found: "Evaluation") -> "Summary":
     from eval.captions.diversity import diversity
     from eval.captions.summary import Summary
     from eval.captions.tokens import tokenize
+    from eval.difference import Differences
 
     training = None if found.training is None else tokenize(found.training, args.tokenizer)
     drawn = (args.bootstrap or RESAMPLES, args.seed or 0)
-    scores = found.one.scores
+    scores, other = found.one.scores, found.other
     return Summary(
         results=found.one.name,
         truth=found.truth,
@@ -146,8 +147,9 @@ def _summary(args: argparse.Namespace, found: "Evaluation") -> "Summary":
         diversity=diversity(scores.tokens.candidates, training),
         training="" if training is None else f"the {len(training):,} captions of {args.training}",
         intervals=intervals(scores, *drawn) if args.bootstrap else None,
-        against="" if found.other is None else found.other.name,
-        difference=None if found.other is None else differences(scores, found.other.scores, *drawn),
+        difference=None
+        if other is None
+        else Differences(other.name, *drawn, differences(scores, other.scores, *drawn)),
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.data.captions import one_line
 from eval.captions.bootstrap import PERCENT
 from eval.captions.evaluation import Scored
-from eval.captions.summary import TOKENS, title
+from eval.captions.summary import TITLES, TOKENS
 from eval.captions.tokens import Tokenizer
 from eval.columns import count
 from eval.errors import EvalError
@@ -70,7 +70,7 @@ class Gallery:
         ]
         if lost:
             warnings.warn(f"{count(len(lost), 'image')} cannot be shown, such as {next(iter(lost))}", stacklevel=2)
-        shown = " ".join(f"{_text(title(key))} {PERCENT * value:.2f}" for key, value in scores.values.items())
+        shown = " ".join(f"{TITLES[key]} {PERCENT * value:.2f}" for key, value in scores.values.items())
         head = (
             f"<h1>{_text(name)}</h1>\n<p>{count(len(scores.images), 'image')}. {shown} (percent)</p>\n"
             f"<p>Tokens: {TOKENS[self.tokenizer]}.</p>"
@@ -79,7 +79,7 @@ class Gallery:
 
     def _sections(self) -> dict[str, NDArray[np.intp]]:
         """Headings, and the places of the images below each."""
-        by, values = _text(title(self.by)), self.scored.scores.per_image[self.by]
+        by, values = TITLES[self.by], self.scored.scores.per_image[self.by]
         kinds = (f"Best by {by}", f"Median by {by}", f"Worst by {by}")
         sections = dict(zip(kinds, ranked(values, self.count), strict=True))
         if self.other is not None:
@@ -161,7 +161,7 @@ def thumbnail(path: Path) -> bytes | None:
 def _said(scored: Scored, at: int) -> str:
     """The caption of the image at this place, and its scores."""
     scores = scored.scores
-    numbers = " ".join(f"{_text(title(key))} {PERCENT * each[at]:.1f}" for key, each in scores.per_image.items())
+    numbers = " ".join(f"{TITLES[key]} {PERCENT * each[at]:.1f}" for key, each in scores.per_image.items())
     shown = _text(scored.captions[scores.images[at]]) or "<i>no words</i>"
     return f'<p class="caption"><bdi>{shown}</bdi></p><p class="scores">{numbers}</p>'
 

@@ -13,7 +13,7 @@ from eval.captions.evaluation import Scored, Truth
 from eval.captions.scores import CaptionScores
 from eval.captions.tokens import Tokenizer
 from eval.columns import Line, between, columns, count
-from eval.difference import Difference, compared
+from eval.difference import Differences
 
 TITLES: Final[Mapping[str, str]] = {
     "bleu1": "BLEU-1",
@@ -26,7 +26,7 @@ TITLES: Final[Mapping[str, str]] = {
     "cider_plain": "CIDEr, plain",
     "spice": "SPICE",
 }
-"""What people call the numbers."""
+"""What people call the numbers, by the keys of `CaptionScores.values`."""
 TOKENS: Final[Mapping[Tokenizer, str]] = {
     "ptb": "Stanford's PTB, as the COCO caption server",
     "regex": "regex, close to the caption server's: not for numbers that are compared with published ones",
@@ -46,15 +46,13 @@ class Summary:
     training: str = ""
     """What novel captions are not in."""
     intervals: Intervals | None = None
-    against: str = ""
-    """The other results."""
-    difference: Mapping[str, Difference] | None = None
+    difference: Differences | None = None
 
     def text(self) -> str:
         """All of it."""
         parts = [_head(self), _values(self.scores, self.intervals), _captions(self)]
         if self.difference is not None:
-            parts.append(compared(self.difference, {key: title(key) for key in self.difference}, self.against))
+            parts.append(self.difference.text(TITLES))
         return "\n\n".join(parts) + "\n"
 
     def as_json(self) -> dict[str, Any]:
@@ -72,13 +70,8 @@ class Summary:
         if self.intervals is not None:
             found["intervals"] = {"level": 0.95} | asdict(self.intervals)
         if self.difference is not None:
-            found["difference"] = {"against": self.against} | {k: asdict(v) for k, v in self.difference.items()}
+            found["difference"] = self.difference.as_json()
         return found
-
-
-def title(key: str) -> str:
-    """What people call a number; a key without such a name stays as it is."""
-    return TITLES.get(key, key)
 
 
 def percent(values: Mapping[str, float]) -> dict[str, float]:
@@ -111,7 +104,7 @@ def _head(summary: Summary) -> str:
 
 
 def _values(scores: CaptionScores, intervals: Intervals | None) -> str:
-    lines: list[Line] = [[title(key), value] for key, value in percent(scores.values).items()]
+    lines: list[Line] = [[TITLES[key], value] for key, value in percent(scores.values).items()]
     if intervals is None:
         return columns(["", "%"], lines)
     for key, line in zip(scores.values, lines, strict=True):

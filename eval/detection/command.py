@@ -103,21 +103,22 @@ def run(args: argparse.Namespace) -> None:
 
 def _summary(args: argparse.Namespace) -> "Summary":
     from eval.detection.summary import Summary
+    from eval.difference import Differences
 
     _refuse_early(args)
     truth = _ground_truth(args)
     one = _evaluation(args, args.predictions, truth)
     asked = (args.semantics, args.rule, args.bootstrap, args.against, args.errors, args.curves)
     other = None if args.against is None else _evaluation(args, args.against, truth)
+    drawn = (args.bootstrap or RESAMPLES, args.seed or 0)
     return Summary(
         predictions=str(args.predictions),
         evaluation=one,
         voc=truth.instances is None or any(asked),
         coco=None if truth.instances is None else one.coco,
         side_by_side=one.side_by_side() if args.all_semantics else None,
-        intervals=one.intervals(args.bootstrap, args.seed or 0) if args.bootstrap else None,
-        against=str(args.against),
-        difference=None if other is None else one.minus(other, args.bootstrap or RESAMPLES, args.seed or 0),
+        intervals=one.intervals(*drawn) if args.bootstrap else None,
+        difference=None if other is None else Differences(str(args.against), *drawn, one.minus(other, *drawn)),
         errors=one.errors() if args.errors else None,
     )
 

@@ -8,7 +8,7 @@ from eval.columns import Line, between, columns, count
 from eval.detection.error_split import BACKGROUND, Error, ErrorSplit
 from eval.detection.evaluation import HEADLINES, Evaluation, Intervals, Row
 from eval.detection.voc import SIZES
-from eval.difference import Difference, compared
+from eval.difference import Differences
 
 _TITLES = {"ap50": "AP50", "ap75": "AP75", "ap": "AP"}
 
@@ -25,9 +25,7 @@ class Summary:
     """COCO's twelve."""
     side_by_side: Sequence[Row] | None = None
     intervals: Intervals | None = None
-    against: str = ""
-    """The other predictions."""
-    difference: Mapping[str, Difference] | None = None
+    difference: Differences | None = None
     errors: ErrorSplit | None = None
 
     def text(self) -> str:
@@ -40,7 +38,7 @@ class Summary:
         if self.side_by_side is not None:
             parts.append(_side_by_side(self.side_by_side))
         if self.difference is not None:
-            parts.append(compared(self.difference, _TITLES, self.against))
+            parts.append(self.difference.text(_TITLES))
         if self.errors is not None:
             parts.append(_errors(self.errors))
         return "\n\n".join(parts) + "\n"
@@ -64,7 +62,7 @@ class Summary:
         if self.intervals is not None:
             found["intervals"] = {"level": 0.95} | asdict(self.intervals)
         if self.difference is not None:
-            found["difference"] = {"against": self.against} | {k: asdict(v) for k, v in self.difference.items()}
+            found["difference"] = self.difference.as_json()
         if self.errors is not None:
             found["errors"] = asdict(self.errors)
         return found

@@ -17,7 +17,8 @@ from PIL import Image
 
 from eval.__main__ import main
 from eval.captions.bootstrap import differences, intervals
-from eval.captions.scores import score
+from eval.captions.scores import METRICS, score
+from eval.captions.summary import TITLES
 from eval.errors import EvalError
 from tests.test_architecture import BLOCK_TORCH, ROOT
 
@@ -89,6 +90,11 @@ def test_what_is_printed(results: Path, truth: Path, run: Run) -> None:
     assert "novel" not in found
 
 
+def test_every_number_has_a_title() -> None:
+    keys = [key for name in METRICS for key in ([f"bleu{n}" for n in (1, 2, 3, 4)] if name == "bleu" else [name])]
+    assert list(TITLES) == keys
+
+
 def test_published_numbers(real_data: Path, run: Run, tmp_path: Path) -> None:
     """The caption server's example: all digits of BLEU-4, all published ones of the rest."""
     folder, out = real_data / "metrics/captions", tmp_path / "new" / "out.json"
@@ -122,7 +128,7 @@ def test_json_holds_what_was_asked_for(results: Path, truth: Path, run: Run, tmp
     assert (found["intervals"]["resamples"], found["intervals"]["seed"], found["intervals"]["level"]) == (100, 0, 0.95)
     cider = found["scores"]["cider"]
     same = {"first": cider, "second": cider, "value": 0.0, "interval": [0.0, 0.0], "share_above": 0.0}
-    assert found["difference"] == {"against": str(results)} | {
+    assert found["difference"] == {"against": str(results), "resamples": 100, "seed": 0} | {
         key: same | {"first": value, "second": value} for key, value in found["scores"].items()
     }
 
@@ -174,7 +180,9 @@ def test_a_difference_is_paired_by_image(results: Path, truth: Path, run: Run, t
         found = json.loads(out.read_text())["difference"]["rouge_l"]
         assert (found["value"], found["share_above"]) == (expected.value, expected.share_above)
         assert tuple(found["interval"]) == expected.interval
-        assert f"against {path}, in the same resamples" in text
+        assert f"against {path}, in the same {resamples:,} resamples of the images" in text
+        found = json.loads(out.read_text())["difference"]
+        assert (found["resamples"], found["seed"]) == (resamples, 4)
     assert json.loads(out.read_text())["intervals"]["values"]["bleu1"] == list(intervals(mine, 150, 4).values["bleu1"])
     some = write(tmp_path / "some.json", RESULTS[:2])
     assert f"against {path}" in run(some, "--against", path, "--subset", *args)
