@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Final
 
 _ABBREVIATIONS: Final = (
-    "adm|al|ala|apr|ariz|assn|assoc|atty|aug|ave|bldg|blvd|bros|calif|capt|cf|cmdr|co|col|colo|conn|corp|cpl|ct|dak|dec"
-    "|dept|dr|esq|est|etc|ext|feb|fla|fri|ft|ga|gen|gov|hon|inc|ind|intl|jan|jr|jul|jun|kan|ky|lt|ltd|maj|mar|md|messrs"
+    "adm|al|ala|apr|ariz|assn|assoc|asst|atty|aug|ave|bldg|blvd|bros|calif|capt|cf|cmdr|co|col|colo|conn|corp|cpl|ct|dak"
+    "|dec|dept|dr|esq|est|etc|ext|feb|fla|fri|ft|ga|gen|gov|hon|inc|ind|intl|jan|jr|jul|jun|kan|ky|lt|ltd|maj|mar|md|messrs"
     "|mfg|mich|minn|mo|mon|mont|mr|mrs|ms|mt|natl|neb|nev|nov|oct|okla|penn|pfc|ph\\.d|pres|prof|pvt|rd|rep|reps|rev|rt"
     "|sen|sens|sep|sept|sgt|spc|sq|sr|st|ste|supt|tel|tenn|thu|thurs|treas|tue|tues|va|vs|vt|wed|wis|wyo"
 )
@@ -24,7 +24,7 @@ _STARTERS: Final = (
     "A|An|The|There|Some|This|That|These|He|She|It|They|We|You|In|At|Many|One|Here|As|But|If|When|While|Her|Their|Our"
     "|What|After|However|Last|More|Now|Other|Since|So|Such|Then|Yet|According|Earlier"
 )
-"""Words that begin a sentence: a single letter before them gives up its full stop."""
+"""Words that begin a sentence, also in capitals: a single letter before them gives up its full stop."""
 
 _AS_WRITTEN: Final = str.maketrans(
     {
@@ -40,21 +40,24 @@ _AS_WRITTEN: Final = str.maketrans(
     }
 )
 _BRACKETS: Final = str.maketrans({"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"})
-_ENTITIES: Final = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _CURLY = re.compile("’(s|m|d|re|ve|ll)(?![^ ])|n’t")
 _LETTER = r"[^\W\d_]"
 _END = r"(?![^\W_])"
+_LETTERS = rf"{_LETTER}(?:\.{_LETTER}{_END})++\.?+(?!{_LETTER})"
+_BEFORE_SIGN = r"(?:\.(?=[,;:]))?"  # a full stop that another sign follows stays with its word
 _ALTERNATIVES: Final = (
     # Things of the web; &nbsp; and the like are left out.
-    r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]",
-    r"[A-Za-z0-9][\w.%+-]*@[A-Za-z0-9][\w.-]*[A-Za-z0-9]",
+    r"(?i:https?://[^\s<>\"]+[^\s<>\".,;:!?)])",
+    r"(?i:(?:[\w-]+\.)+(?:com|net|org|edu))/[^\s<>\"|(){}]+[^\s<>\"|(){}.,;:!?-]",
+    r"[A-Za-z0-9][\w.%+-]*@[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?",
     r"@[A-Za-z_]\w*|\#[A-Za-z][A-Za-z0-9]*",
     r"</?[A-Za-z!][^>\s]*>",  # a tag, such as <unk>
-    r"&(?:amp|lt|gt);|-[LlRr][RrSsCc][Bb]-",  # its own brackets stay
+    r"&(?:amp|lt|gt|\#\d+);|-[LlRr][RrSsCc][Bb]-",  # its own brackets stay
     r"[<>]?[:;=][o*'-]?[()DPdpO\\{@|\[\]](?![A-Za-z0-9])",  # a face
     # Letters with full stops: u.s., a.k.a, u.s.-based; at&t; a$ (Australian).
-    rf"{_LETTER}(?:\.{_LETTER})+\.?{_END}(?:-[^\W_]+)*",
-    r"[A-Z]+(?:&[A-Z]+)+|\b[A-Z]{1,2}\$",
+    rf"{_LETTERS}(?:-(?:{_LETTERS}|[^\W_]+))*",
+    rf"[A-Z]+(?:&(?:amp;)?[A-Z]+)+{_BEFORE_SIGN}|\b[A-Z]{{1,2}}\$",
+    r"[^\W_]+(?:[-_][^\W_]+)*\.(?=[,;:])",
     # Words that are two, and contractions.
     rf"[Cc][Aa][Nn](?=[Nn][Oo][Tt]{_END})|(?i:gon|wan)(?=[Nn][Aa]{_END})|(?i:got)(?=[Tt][Aa]{_END})",
     rf"(?i:gim|lem)(?=[Mm][Ee]{_END})|['’][Tt](?=(?i:is|was){_END})",
@@ -62,24 +65,27 @@ _ALTERNATIVES: Final = (
     r"[Nn]['’][Tt][^\W_]*",
     rf"['’](?i:s|m|d|re|ve|ll){_END}",
     # Words with an apostrophe.
-    rf"['’][Nn]['’]|['’][Ee][Mm]|['’](?i:til|cause|n){_END}|['’]\d0s{_END}",
-    rf"(?i:ma['’]am|c['’]mon|c['’]est|e['’]er|ne['’]er|s['’]mores){_END}|(?<![^\W_])[YyJj]['’](?={_LETTER})",
-    rf"[dlnoA-HJ-XZ]['’]{_LETTER}{{2,}}|{_LETTER}*[aeiouyAEIOUY]['’][aeiouAEIOU]{_LETTER}+",
+    rf"['’][Nn]['’]|['’][Ee][Mm]|['’](?i:til|cause){_END}|['’]\d0[Ss]{_END}|['’](?:[Nn]|\d\d)(?=\s|$)",
+    rf"(?i:ma['’]am|c['’]mon|c['’]est|e['’]er|ne['’]er|s['’]mores|li['’]l|nat'l|ev['’]ry|nor['’]easter){_END}",
+    rf"(?i:cont['’]d)\.|(?<![^\W_])(?i:ol|dunkin|somethin)['’]{_END}|(?<![^\W_])[YyJj]['’](?={_LETTER})",
+    rf"(?:[dlnoA-HJ-XZ]['’]{_LETTER}{{2,}}|{_LETTER}+[aeiouyAEIOUY]['’][aeiouAEIOU]{_LETTER}*){_BEFORE_SIGN}",
     # Words with a full stop of their own.
     rf"(?:(?i:{_ABBREVIATIONS})|{_CAPITALS})\.(?!{_LETTER})",
-    rf"(?i:{_NUMBERED})\.(?=\s*\d)|{_LETTER}[^\W_]*\.(?=[,;:])",
-    rf"(?<![^\W_]){_LETTER}\.(?!{_LETTER})(?!\s+(?:{_STARTERS}){_END})",
+    rf"(?i:{_NUMBERED})\.(?=\s*\d)",
+    rf"(?<![^\W_]){_LETTER}\.(?!{_LETTER})(?!\s+(?:{_STARTERS}|{_STARTERS.upper()})(?:\s|$))",
     # Numbers.
-    r"\d{1,4} \d{1,4}/\d{1,4}|\d{1,4}/\d{1,4}(?![^\W_]|/)(?:-[^\W_]+)?",
-    rf"\d+(?:[.,]\d+)*(?:-[^\W_]+)+|[-+]?\d*(?:[.:,]\d+)+|[-+]\d+{_END}",
+    rf"\(\d{{2,3}}\) ?\d{{3,4}}[- ]?\d{{3,5}}{_END}",  # of a telephone
+    r"\d{1,4} \d{1,4}/\d{1,4}|\d{1,4}/\d{1,4}(?![^\W_]|/)(?:-[^\W\d_][^\W_]*)?",
+    rf"\d+(?:[.,]\d+)*-[^\W_]+(?:[-/][^\W_]+)*|[-+]?\d*(?:[.:,]\d+)+|[-+]\d+{_END}",
     # Words: letters are joined by a sign in between, letters and digits by a hyphen or a slash.
     rf"{_LETTER}[^\W_]*\.\d+(?:-[^\W_]+)+|{_LETTER}[^\W_]*(?:[.!?]{_LETTER}[^\W_]*)+(?:-[^\W_]+)*",
     r"[^\W_]+(?:[-/_][^\W_]+)*",
     # Signs that count.
-    r"_+|[!?]{2,}|[$()\[\]{}<>#%&*+=~@^|\\/©®™°§¶•·×−¥]",
+    r"_+|[!?]{2,}|\#+|\*+|<<|>>|[$()\[\]{}<>%&+=~@^|\\/©®™°§¶•·×−¥¡¦¨¬±´¸¿÷†‡‣‰′″‴※№℃℉\u2190-\u27ff]",
 )
-_LOOKS_AHEAD = re.compile(rf"\d$|/|(?<![^\W_])(?:{_LETTER}|(?i:{_NUMBERED}))\.")
-"""Chunks before whose end an alternative may ask what comes after the blank: 1 1/2, no. 5, a letter and a full stop."""
+_LOOKS_AHEAD = re.compile(rf"\d\)?$|/|(?<![^\W_])(?:{_LETTER}|(?i:{_NUMBERED}))\.")
+"""Chunks before whose end an alternative may ask what comes after the blank: 1 1/2, (555) 555-1234, no. 5, a letter and
+a full stop."""
 _TOKEN = re.compile("|".join(_ALTERNATIVES))
 
 
@@ -114,7 +120,9 @@ def _tokens(caption: str) -> str:
     if "&" in plain:
         plain = re.sub(r"&(?:quot|nbsp);", " ", plain).replace("&apos;", "'")
     found = _TOKEN.findall(plain)
-    text = " ".join([_ENTITIES.get(word, word.replace(" ", "\xa0")) for word in found]).lower()
+    text = " ".join([word.replace(" ", "\xa0") for word in found]).lower()
+    if "&" in text:
+        text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     if "’" in text:
         text = _CURLY.sub(lambda match: match[0].replace("’", "'"), text)
     return text.translate(_BRACKETS) if any(sign in text for sign in "()[]{}") else text
