@@ -77,14 +77,14 @@ def evaluate(
     """
     captions = read_results(results)
     known = read_references(references, split)
-    mine = matched(results, captions, references, known, subset)
+    name = str(references) if split is None else f"{references} {split}"
+    mine = matched(results, captions, name, known, subset)
     others = None
     if against is not None:
         others = read_results(against)
-        matched(against, others, references, known, subset)
+        matched(against, others, name, known, subset)
         others = _in_order(against, others, results, captions)
     learned = None if training is None else read_training(training)
-    name = str(references) if split is None else f"{references} {split}"
     truth = Truth(name, len(known), sum(map(len, known.values())))
     one = Scored(str(results), captions, _score(results, captions, mine, metrics, tokenizer))
     other = None

@@ -7,6 +7,7 @@ Images are in the file as small JPEGs; there is no script and no address, and al
 import base64
 import html
 import io
+import struct
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,8 +151,8 @@ def thumbnail(path: Path) -> bytes | None:
         with Image.open(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             small = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # SyntaxError: a broken PNG
-        return None
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
+        return None  # SyntaxError: a broken PNG; struct.error: broken EXIF
     small.thumbnail((SIDE, SIDE))
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80)

@@ -135,13 +135,14 @@ def image_files(where: Path) -> dict[int, PurePosixPath]:
 
 
 def matched(
-    path: Path, candidates: Mapping[int, str], where: Path, references: Mapping[int, tuple[str, ...]], subset: bool
+    path: Path, candidates: Mapping[int, str], where: str, references: Mapping[int, tuple[str, ...]], subset: bool
 ) -> dict[int, tuple[str, ...]]:
     """The references of the images that candidates are of, in the candidates' order.
 
     Args:
-        path, where: the files of candidates and references, for the message.
+        path: the file of the candidates, for the message.
         candidates: one caption an image.
+        where: the file of the references, with its split if it has several, for the message.
         references: of every image.
         subset: whether there may be references of other images, which are left out.
 

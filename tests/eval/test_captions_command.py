@@ -150,6 +150,8 @@ def test_karpathys_file_and_training_captions(results: Path, run: Run, tmp_path:
         out = run(results, "--references", dataset, "--split", "test", "--training", where, *FAST)
         assert out.splitlines()[1] == f"{dataset} test: 3 images, 6 references"
         assert f"novel        1 of 3 captions (33.33%): not in the 3 captions of {where}" in out
+    said = run(results, "--references", dataset, "--split", "train", *FAST, code=2)
+    assert said.startswith(f"{results}: captions of 3 images that {dataset} train does not have (7, 3, 5). It has 1,")
     whole = run(results, "--references", write(tmp_path / "c.json", coco(TEXTS)), *FAST)
     assert lines_of(whole)["CIDEr"] == lines_of(out)["CIDEr"]
 

@@ -3,9 +3,11 @@
 import base64
 import io
 import re
+import struct
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -177,6 +179,17 @@ def test_a_picture_lies_upright(tmp_path: Path) -> None:
     assert data is not None
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (40, 60)
+
+
+def test_a_broken_picture_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's errors of damaged files; the last comes where it writes the EXIF of a turned picture."""
+    path = tmp_path / "0.png"
+    Image.new("RGB", (60, 40)).save(path)
+    for error in (OSError, SyntaxError, ValueError, struct.error):
+        monkeypatch.setattr("PIL.ImageOps.exif_transpose", Mock(side_effect=error))
+        assert thumbnail(path) is None
+    monkeypatch.undo()
+    assert thumbnail(path) is not None
 
 
 def test_ranked_by_what_is_not_there() -> None:

@@ -147,7 +147,7 @@ def test_where_images_lie(tmp_path: Path) -> None:
 
 
 def test_images_are_matched() -> None:
-    files = (Path("r.json"), Path("captions.json"))
+    files = (Path("r.json"), "captions.json")
     references = {image: (f"caption of {image}",) for image in range(20)}
     whole = dict.fromkeys(reversed(range(20)), "a dog")
     assert list(matched(files[0], whole, files[1], references, False).items()) == [
@@ -174,6 +174,6 @@ def test_real_files(real_data: Path) -> None:
     where = folder / "captions_val2014_fakecap1000.json"
     references = read_references(where)
     assert len(results) == len(references) == 1000
-    assert set(matched(folder, results, where, references, False)) == set(results)
+    assert set(matched(folder, results, str(where), references, False)) == set(results)
     assert image_files(where)[404464].name == "COCO_val2014_000000404464.jpg"
     assert len(read_training(real_data / "coco/annotations/captions_train2017.json")) == 600
