@@ -13,12 +13,15 @@ RESAMPLES = 1000
 @contextlib.contextmanager
 def warnings_shown() -> Iterator[None]:
     """Warnings of the body that are meant for users, once each and one to a line, on stderr when it is done."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    shown = (warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning))
-    for message in dict.fromkeys(str(warning.message) for warning in shown):
-        sys.stderr.write(f"warning: {message}\n")
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:  # they may say why it failed
+        shown = (warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning))
+        for message in dict.fromkeys(str(warning.message) for warning in shown):
+            sys.stderr.write(f"warning: {message}\n")
 
 
 def resamples(text: str) -> int:
