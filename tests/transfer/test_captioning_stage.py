@@ -1,5 +1,6 @@
 """Whole trainings of captioners: cached or fine-tuned, killed, in several processes."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -120,10 +121,18 @@ def test_another_vocabulary_in_the_runs_folder_is_refused(root: Path, tmp_path: 
         train(root, tmp_path / "run")
 
 
+def test_the_weights_that_describe_can_be_an_average_over_the_steps(root: Path, tmp_path: Path) -> None:
+    plain = train(root, tmp_path / "plain")
+    recipe = dataclasses.replace(RECIPE, ema_decay=0.9)
+    averaged = train(root, tmp_path / "averaged", recipe=recipe)
+    name = "decoder.output.weight"
+    assert torch.equal(averaged.state["model"][name], plain.state["model"][name])
+    assert not torch.equal(averaged.state["average"][name], plain.state["model"][name])
+
+
 def same(a: Trained, b: Trained) -> None:
     assert a.state["model"].keys() == b.state["model"].keys()
-    tensors = {name: value for name, value in a.state["model"].items() if isinstance(value, torch.Tensor)}
-    assert all(torch.equal(value, b.state["model"][name]) for name, value in tensors.items())
+    assert all(torch.equal(value, b.state["model"][name]) for name, value in a.state["model"].items())
     assert a.predictions == b.predictions
     assert a.log == b.log
 

@@ -229,13 +229,6 @@ def test_what_is_no_resnet_is_refused_before_its_weights_are_fetched() -> None:
         TASK.check_network(torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3)))
 
 
-def test_weights_of_another_vocabulary_are_refused_also_where_the_sizes_agree(root: Path) -> None:
-    state = TASK.model(backbone(), root).state_dict()
-    write(root, "train2017", [f"A {name} picture of nothing there" for name in COLOURS])
-    with pytest.raises(UserError, match=r"checkpoint has another vocabulary.*only there: here; only here: there"):
-        TASK.model(backbone(), root).load_state_dict(state)
-
-
 def test_an_empty_caption_is_refused_with_its_file(root: Path) -> None:
     write(root, "train2017", ["A red one", "   ", "A blue one", "White"])
     with pytest.raises(DataError, match=r"captions_train2017.json.*annotation 1 .*empty"):

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from core.backbone import Spec
-from core.errors import UserError
 from core.images import normalize
 from core.resnet import Trunk
 from transfer.tasks.captioning.beam import Rules, search
@@ -89,12 +88,3 @@ class Captioner(nn.Module):
         state, memory = self.decoder.start(self.features(batch))
         words, _ = search(self.decoder.step, state, memory, beam=beam, rules=rules)
         return [self.vocabulary.decode(row) for row in words.tolist()]
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """The vocabulary, kept in checkpoints beside the weights that it numbers."""
-        return {"words": list(self.vocabulary.words)}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Check that the weights belong to this vocabulary. UserError: they were trained with other words."""
-        if (difference := self.vocabulary.difference(Vocabulary(tuple(state["words"])))) is not None:
-            raise UserError(f"captioning: the checkpoint has another vocabulary than this run: {difference}")
