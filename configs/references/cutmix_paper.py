@@ -89,11 +89,11 @@ config = References(
         "bleu2": caption("BLEU-2", 43.8, 44.1, 45.3, 46.3),
         "bleu3": caption("BLEU-3", 31.4, 31.6, 32.6, 33.6),
         "bleu4": caption("BLEU-4", 22.9, 23.2, 24.0, 24.9),
-        "METEOR": caption("METEOR", 22.8, 22.9, 22.6, 23.1),
-        "ROUGE": caption(
+        "meteor": caption("METEOR", 22.8, 22.9, 22.6, 23.1),
+        "rouge_l": caption(
             *("ROUGE_L", 44.7, 47.9, 48.2, 49.0),
             "The baseline's ROUGE of 44.7 stands far below the other rows and may be a misprint.",
         ),
-        "CIDEr": caption("CIDEr", 71.2, 72.2, 74.1, 77.6),
+        "cider": caption("CIDEr", 71.2, 72.2, 74.1, 77.6),
     },
 )

@@ -9,6 +9,7 @@ Command: `python -m transfer configs/transfer/coco_attention.py --backbone RUN -
 short `--recipe.accumulate 4`.
 Expected: BLEU-4 33.3 at beam 5 there (33.1 at 3, 30.3 greedily), which does not compare: ResNet-101, and a BLEU of
 nltk on Karpathy's tokens with rare words of candidates and references replaced by one <unk>, which match each other.
+By coco-caption, of a kindred recipe: 31.1, CIDEr 95.8 (aaronma2020/caption_zoo, train/softAtt: VGG-19, its own split).
 """
 
 from dataclasses import replace

@@ -6,8 +6,9 @@ Adam 4e-4, batch 80, gradients' values clipped at 5, words that occur more than 
 whole images of 256 x 256, 20 epochs; beam 5. The architecture is Xu et al.'s (arXiv 1502.03044, "soft").
 Different here: that code's encoder is a ResNet-101, and its map of 8 x 8 places is blown up to 14 x 14, which says
 nothing new; here the 8 x 8 places are read; its encoder's batch norms are in train mode; its vocabulary counts all
-splits' captions; the last epoch counts (there the 13th, its best by a teacher-forced BLEU).
-Arithmetic: 566,747 captions / 80 = 7,084 steps an epoch (there exactly five captions an image, 7,080), 141,680 in all.
+splits' captions; captions above 50 words are cut (there left out); the last epoch counts (there the 13th, its best by a
+teacher-forced BLEU).
+Arithmetic: 566,747 captions / 80 = 7,084 steps an epoch (there exactly five captions an image, 7,081), 141,680 in all.
 Maps of train and test on disk: 118,287 x 64 x 2,048 x 2 bytes = 31 GB.
 Command: `python -m transfer configs/transfer/coco_attention_frozen.py --backbone RUN --data-root FOLDER`
 Expected: no published number of this form. Xu et al., with VGG-19: BLEU-4 24.3, METEOR 23.9.

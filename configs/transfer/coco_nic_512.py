@@ -4,7 +4,7 @@ Source: `coco_nic_512_frozen`'s (aaronma2020/caption_zoo at c8dc20a): from its e
 trained with a learning rate of 1e-5, a fortieth of the decoder's 4e-4.
 Different here: also what differs in `coco_nic_512_frozen`; the encoder's batch norms keep their statistics (there they
 train); training goes on from epoch 20's weights with Adam's state (there from the best of 20, with a fresh Adam of
-betas .8 and .999); 10 epochs follow (there as many as it takes until CIDEr has not risen for 10, not said how many).
+betas .8 and .999); 10 epochs follow (there until CIDEr has not risen for 11; how many these were is not said).
 Arithmetic: 566,747 captions / 80 = 7,084 steps an epoch, 212,520 in all, the encoder's from step 141,680 on.
 Command: `python -m transfer configs/transfer/coco_nic_512.py --backbone RUN --data-root FOLDER`
 Expected: BLEU-4 30.0, METEOR 25.2, ROUGE_L 53.1, CIDEr 94.7 there (Inception v3).

@@ -5,9 +5,11 @@ of the image's embedding, dropout .5 before the output, Adam 4e-4, batch 80, wor
 sequences of at most 20 with <start> and <end>, beam 3; 20 epochs before the encoder is touched. Its `grad_clip` of .1
 is not passed on, so nothing is clipped.
 Different here: that code's encoder is an Inception v3 on whole images of 299 x 299, here whole images of 224 x 224,
-the backbones' own size, antialiased bilinear (there Lanczos); the last epoch counts (there the best CIDEr of 20);
-punctuation is no word. Its split is called Karpathy's but is a shuffle of its own (Python's, seed 21) of the same
-123,287 images into as many: its numbers are of other test images. They do not say val or test.
+the backbones' own size, antialiased bilinear (there Lanczos); there it is in train mode though nothing of it is
+trained, so that its batch norms drift and half of its features are dropped; the last epoch counts (there the best
+CIDEr of 20); captions are cut at 18 words, there at 19; punctuation is no word. Its split is called Karpathy's but is a
+shuffle of its own (Python's, seed 21) of the same 123,287 images into as many: its numbers are of other test images.
+They do not say val or test.
 Arithmetic: 113,287 images with 566,747 captions / 80 = 7,084 steps an epoch, 141,680 in all.
 Command: `python -m transfer configs/transfer/coco_nic_512_frozen.py --backbone RUN --data-root FOLDER`
 Expected: BLEU-4 26.2, METEOR 22.6, ROUGE_L 49.4, CIDEr 79.0 there (Inception v3).

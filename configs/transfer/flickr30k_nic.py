@@ -4,8 +4,7 @@ Source: the set is Flickr30k (Young et al., TACL 2014), the split Karpathy's; th
 it is, since Vinyals et al. (arXiv 1411.4555) give their sizes (512, beam 20) but no learning rate, batch or length.
 Arithmetic: 29,000 images with 145,000 captions / 80 = 1,812 steps an epoch, 36,240 in all; 1,000 test images.
 Command: `python -m transfer configs/transfer/flickr30k_nic.py --backbone RUN --data-root FOLDER`
-Expected: no number of this recipe. Vinyals et al., GoogLeNet, as Xu et al.'s table 1 prints them: BLEU-1 to BLEU-4
-66.3 / 42.3 / 27.7 / 18.3. That table's BLEU has no brevity penalty, so that short captions score more there than here.
+Expected: no number of this recipe. Vinyals et al.'s abstract has a BLEU-1 of 66, of another encoder.
 """
 
 from dataclasses import replace
