@@ -25,8 +25,8 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def listed(ids: Collection[object]) -> str:
-    """The first ten: "7, 9, 12"."""
+def first_ten(ids: Collection[object]) -> str:
+    """The first ten ids: "7, 9, 12"; dots where there are more."""
     return ", ".join(map(str, list(ids)[:10])) + (", ..." if len(ids) > 10 else "")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from eval.captions.reading import matched, read_references, read_results, read_training
 from eval.captions.scores import CaptionScores, score
 from eval.captions.tokens import Tokenizer
-from eval.columns import count, listed
+from eval.columns import count, first_ten
 from eval.errors import EvalError
 
 
@@ -96,7 +96,7 @@ def evaluate(
 def _in_order(against: Path, others: dict[int, str], results: Path, captions: dict[int, str]) -> dict[int, str]:
     """The other captions of the images that these captions are of, in their order."""
     if missing := [image for image in captions if image not in others]:
-        raise EvalError(f"{against}: no caption of {count(len(missing), 'image')} of {results} ({listed(missing)})")
+        raise EvalError(f"{against}: no caption of {count(len(missing), 'image')} of {results} ({first_ten(missing)})")
     return {image: others[image] for image in captions}
 
 

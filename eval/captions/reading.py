@@ -9,7 +9,7 @@ from core.data.captions import decode
 from core.data.coco import read_captions
 from core.data.karpathy import read_karpathy
 from core.data.records import DataError
-from eval.columns import count, listed
+from eval.columns import count, first_ten
 from eval.errors import EvalError
 
 _RESULTS = 'COCO\'s results: a list of {"image_id": number, "caption": text}, or an object with it as "annotations"'
@@ -152,13 +152,13 @@ def matched(
     """
     if unknown := [image for image in candidates if image not in references]:
         raise EvalError(
-            f"{path}: captions of {count(len(unknown), 'image')} that {where} does not have ({listed(unknown)}). "
+            f"{path}: captions of {count(len(unknown), 'image')} that {where} does not have ({first_ten(unknown)}). "
             f"It has {len(references):,}, such as {', '.join(map(str, list(references)[:3]))}"
         )
     missing = [image for image in references if image not in candidates]
     if missing and not subset:
         raise EvalError(
-            f"{path}: no caption of {count(len(missing), 'image')} of {where} ({listed(missing)}). "
+            f"{path}: no caption of {count(len(missing), 'image')} of {where} ({first_ten(missing)}). "
             f"All {len(references):,} count in a published number; --subset scores those {len(candidates):,} alone"
         )
     return {image: references[image] for image in candidates}
