@@ -53,7 +53,7 @@ class Differences:
             for name, one in self.values.items()
         ]  # fmt: skip
         table = columns(["", "this", "other", "difference", "95%", "% above 0"], lines)
-        return f"against {self.against}, in the same {self.resamples:,} resamples of the images\n{table}"
+        return f"against {self.against}, in the same {self.resamples} resamples of the images\n{table}"
 
     def as_json(self) -> dict[str, Any]:
         """All of it; each number by its key."""

@@ -182,7 +182,7 @@ def test_a_difference_is_paired_by_image(results: Path, truth: Path, run: Run, t
         found = json.loads(out.read_text())["difference"]["rouge_l"]
         assert (found["value"], found["share_above"]) == (expected.value, expected.share_above)
         assert tuple(found["interval"]) == expected.interval
-        assert f"against {path}, in the same {resamples:,} resamples of the images" in text
+        assert f"against {path}, in the same {resamples} resamples of the images" in text
         found = json.loads(out.read_text())["difference"]
         assert (found["resamples"], found["seed"]) == (resamples, 4)
     assert json.loads(out.read_text())["intervals"]["values"]["bleu1"] == list(intervals(mine, 150, 4).values["bleu1"])
