@@ -26,17 +26,18 @@ _STARTERS: Final = (
 )
 """Words that begin a sentence, also in capitals: a single letter before them gives up its full stop."""
 
+# Two blanks before a fraction: 1½ is two tokens, unlike 1 1/2.
 _AS_WRITTEN: Final = str.maketrans(
     {
         "\xad": "",
         "¢": " cents ",
         "£": " # ",
         "€": " $ ",
-        "½": " 1/2 ",
-        "¼": " 1/4 ",
-        "¾": " 3/4 ",
-        "⅓": " 1/3 ",
-        "⅔": " 2/3 ",
+        "½": "  1/2 ",
+        "¼": "  1/4 ",
+        "¾": "  3/4 ",
+        "⅓": "  1/3 ",
+        "⅔": "  2/3 ",
     }
 )
 _BRACKETS: Final = str.maketrans({"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"})
@@ -65,7 +66,7 @@ _ALTERNATIVES: Final = (
     r"[Nn]['’][Tt][^\W_]*",
     rf"['’](?i:s|m|d|re|ve|ll){_END}",
     # Words with an apostrophe.
-    rf"['’][Nn]['’]|['’][Ee][Mm]|['’](?i:til|cause){_END}|['’]\d0[Ss]{_END}|['’](?:[Nn]|\d\d)(?=\s|$)",
+    rf"['’][Nn]['’]|['’][Ee][Mm]|['’](?i:til|cause){_END}|['’][2-9]0[Ss]{_END}|['’](?:[Nn]|\d\d)(?=\s|$)",
     rf"(?i:ma['’]am|c['’]mon|c['’]est|e['’]er|ne['’]er|s['’]mores|li['’]l|nat'l|ev['’]ry|nor['’]easter){_END}",
     rf"(?i:cont['’]d)\.|(?<![^\W_])(?i:ol|dunkin|somethin)['’]{_END}|(?<![^\W_])[YyJj]['’](?={_LETTER})",
     rf"(?:[dlnoA-HJ-XZ]['’]{_LETTER}{{2,}}|{_LETTER}+[aeiouyAEIOUY]['’][aeiouAEIOU]{_LETTER}*){_BEFORE_SIGN}",

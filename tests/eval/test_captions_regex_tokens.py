@@ -24,6 +24,7 @@ LIKE_THE_STANDARD = {
     "W.W.II, J.C.Penney, a.m.-p.m. W.W.2": "w.w.ii j.c.penney a.m.-p.m. w.w. 2",
     "good ol' boy's li'l nat'l o'clock.,": "good ol' boy 's li'l nat'l o'clock.",
     "the '90S and '57 Chevy, '57, 5'10\" tall": "the '90s and '57 chevy 57 5 10 tall",
+    "1½ cakes of the '00s and '20s": "1 1/2 cakes of the 00s and '20s",
     "salt 'n pepper, ('n)": "salt 'n pepper -lrb- n -rrb-",
     "Texas A&amp;M, &lt;3 it&#39;s": "texas a&m < 3 it &#39; s",
     "3-way/4-way, 2-1/2, 1/2-2": "3-way/4-way 2-1/2 1/2 -2",
