@@ -287,11 +287,14 @@ def test_what_is_missing_is_said_before_files_are_read(run: Run, monkeypatch: py
     assert run("none.json", "--references", "none.json", code=2) == "no Java\n"
 
 
-def test_references_from_a_pipe_are_refused(results: Path, run: Run, tmp_path: Path) -> None:
+def test_references_from_a_pipe_are_refused(results: Path, run: Run) -> None:
     """They are read twice; the second time there would be nothing."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    assert run(results, "--references", pipe, *FAST, code=2).startswith(f"{pipe}: a pipe, which can be read only once")
+    reader, writer = os.pipe()
+    os.close(writer)
+    path = Path(f"/dev/fd/{reader}")
+    for args in (("--references", path), ("--references", results, "--training", path)):
+        assert run(results, *args, *FAST, code=2).startswith(f"{path}: a pipe, which can be read only once")
+    os.close(reader)
 
 
 def test_no_input_is_written_over(results: Path, truth: Path, run: Run) -> None:
