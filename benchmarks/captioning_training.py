@@ -30,11 +30,12 @@ from core.data.records import CaptionRecord
 from core.loader import on_device, train_stream
 from core.training.speed import Speed, waited_for
 from transfer.tasks.captioning.attention import Attention
-from transfer.tasks.captioning.data import Batch, Captions, Pairs, View, collate
+from transfer.tasks.captioning.data import Batch, Captions, Pairs, collate
 from transfer.tasks.captioning.decoder import Decoder, DecoderNetwork, Said, targets
 from transfer.tasks.captioning.linear import Linear
 from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.objective import Objective, ScheduledSampling
+from transfer.tasks.captioning.views import View
 from transfer.tasks.captioning.vocabulary import END, PAD, START, UNK
 
 CHANNELS = 2048  # of a ResNet-50

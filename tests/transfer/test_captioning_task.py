@@ -15,11 +15,12 @@ from core.data.records import DataError
 from core.errors import UserError
 from core.recipe import AdamW, Recipe
 from transfer.stage import Transfer
-from transfer.tasks.captioning.data import Batch, View, collate
+from transfer.tasks.captioning.data import Batch, collate
 from transfer.tasks.captioning.model import Captioner
 from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.objective import Objective
 from transfer.tasks.captioning.task import Captioning
+from transfer.tasks.captioning.views import View
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 220), "white": (240, 240, 240)}
 TASK = Captioning(resize=36, crop=32, decoder=NIC(embed=16, hidden=32, dropout=0.0), min_count=1, max_words=8, beam=3)

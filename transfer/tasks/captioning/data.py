@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.data.records import CaptionRecord
-from transfer.tasks.captioning.views import View as View  # stands here for those who know it from here
+from transfer.tasks.captioning.views import View
 from transfer.tasks.captioning.vocabulary import END, PAD, UNK, Vocabulary
 
 

@@ -28,7 +28,7 @@ from transfer.facts import check_pixels
 from transfer.task import Task
 from transfer.tasks.captioning import scoring
 from transfer.tasks.captioning.beam import Rules
-from transfer.tasks.captioning.data import Batch, Example, Pairs, Pictures, View, collate
+from transfer.tasks.captioning.data import Batch, Example, Pairs, Pictures, collate
 from transfer.tasks.captioning.decoder import Decoder
 from transfer.tasks.captioning.features import features
 from transfer.tasks.captioning.model import Captioner
@@ -36,6 +36,7 @@ from transfer.tasks.captioning.nic import NIC
 from transfer.tasks.captioning.objective import Objective, ScheduledSampling
 from transfer.tasks.captioning.report import report
 from transfer.tasks.captioning.splits import check_splits
+from transfer.tasks.captioning.views import View
 from transfer.tasks.captioning.vocabulary import END, FILE, PAD, START, UNK, Vocabulary
 from transfer.weights import compare, loaded
 
