@@ -137,7 +137,7 @@ def image_files(where: Path) -> dict[int, PurePosixPath]:
 def matched(
     path: Path, candidates: Mapping[int, str], where: str, references: Mapping[int, tuple[str, ...]], subset: bool
 ) -> dict[int, tuple[str, ...]]:
-    """The references of the images that candidates are of, in the candidates' order.
+    """The references of the images that candidates are of, in the references' order.
 
     Args:
         path: the file of the candidates, for the message.
@@ -161,7 +161,7 @@ def matched(
             f"{path}: no caption of {count(len(missing), 'image')} of {where} ({first_ten(missing)}). "
             f"All {len(references):,} count in a published number; --subset scores those {len(candidates):,} alone"
         )
-    return {image: references[image] for image in candidates}
+    return {image: texts for image, texts in references.items() if image in candidates}
 
 
 def _twice(entries: Iterable[_Caption]) -> str:

@@ -35,7 +35,7 @@ class CaptionScores:
     """Numbers as the COCO caption server has them: fractions, and CIDEr to 10; papers print 100 times both."""
 
     images: tuple[Hashable, ...]
-    """[N], in the order of the candidates."""
+    """[N], in the order of the references."""
     values: dict[str, float]
     """Of the corpus: bleu1 to bleu4, meteor, rouge_l, cider, ..., as asked for."""
     per_image: dict[str, NDArray[np.float64]]
@@ -71,6 +71,10 @@ def score(
 ) -> CaptionScores:
     """Score one caption an image against the image's references.
 
+    Images are taken in the order of the references, as COCO's evaluation takes them: the order of the candidates, which
+    a program's threads may have made, changes no digit. (The order of the references may change the last ones: see
+    eval.captions.tokens.)
+
     Args:
         candidates: a caption of every image. Without words it counts as an empty caption.
         references: at least one caption of every image.
@@ -83,9 +87,9 @@ def score(
     """
     require(metrics, tokenizer)
     check(candidates, references)
-    images = tuple(candidates)
+    images = tuple(references)
     texts = [text for image in images for text in references[image]]
-    theirs, ours = tokenize_both(texts, list(candidates.values()), tokenizer)
+    theirs, ours = tokenize_both(texts, [candidates[image] for image in images], tokenizer)
     tokens = iter(theirs)
     others = tuple(tuple(next(tokens) for _ in references[image]) for image in images)
     corpus = Corpus(images, tuple(ours), others)

@@ -203,6 +203,21 @@ def test_against_the_formulas() -> None:
     assert scores.images == (1, 2, 3)
 
 
+def test_the_order_of_the_candidates_changes_nothing() -> None:
+    """Whether the stop of "an i." stays is the next caption's doing, and a mean's last bits its order's."""
+    references = {number: ["An i.", f"The {number}"] for number in range(20)} | REFERENCES
+    candidates = {number: "A dog" if number % 3 else "an i." for number in range(20)} | CANDIDATES
+    found = score(candidates, references, PYTHON)
+    again = score(dict(reversed(candidates.items())), references, PYTHON)
+    assert again.images == found.images == tuple(references)
+    assert again.tokens == found.tokens
+    assert again.values == found.values
+    assert {text for text in found.tokens.candidates if text[:2] == "an"} == {"an i", "an i."}
+    weights = np.random.default_rng(0).integers(0, 3, (len(references), 4)).astype(np.uint8)
+    one, other = found.resampled(weights), again.resampled(weights)
+    assert all(list(one[key]) == list(other[key]) for key in one)
+
+
 def test_the_paper_of_cider_on_real_captions(published: CaptionScores) -> None:
     tokens = published.tokens
     part = Corpus(tokens.images[:25], tokens.candidates[:25], tokens.references[:25])
