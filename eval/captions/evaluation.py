@@ -83,7 +83,7 @@ def evaluate(
     if against is not None:
         others = read_results(against)
         matched(against, others, name, known, subset)
-        others = _in_order(against, others, results, captions)
+        others = _same_images(against, others, results, captions)
     learned = None if training is None else read_training(training)
     truth = Truth(name, len(known), sum(map(len, known.values())))
     one = Scored(str(results), captions, _score(results, captions, mine, metrics, tokenizer))
@@ -93,8 +93,8 @@ def evaluate(
     return Evaluation(truth, mine, one, other, learned)
 
 
-def _in_order(against: Path, others: dict[int, str], results: Path, captions: dict[int, str]) -> dict[int, str]:
-    """The other captions of the images that these captions are of, in their order."""
+def _same_images(against: Path, others: dict[int, str], results: Path, captions: dict[int, str]) -> dict[int, str]:
+    """The other captions of the images that these captions are of."""
     if missing := [image for image in captions if image not in others]:
         raise EvalError(f"{against}: no caption of {count(len(missing), 'image')} of {results} ({first_ten(missing)})")
     return {image: others[image] for image in captions}
