@@ -6,6 +6,7 @@ import pkgutil
 from dataclasses import is_dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,9 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import transfer.tasks.captioning
 from transfer.tasks.captioning import linear
 from transfer.tasks.captioning.attention import Attention
-from transfer.tasks.captioning.data import pad
+from transfer.tasks.captioning.data import Batch, pad
 from transfer.tasks.captioning.decoder import Decoder, DecoderNetwork, Said, targets
 from transfer.tasks.captioning.nic import NIC
+from transfer.tasks.captioning.objective import Objective, ScheduledSampling
 from transfer.tasks.captioning.vocabulary import END, PAD, START
 
 CHANNELS, PLACES, WORDS = 5, 4, 9
@@ -234,6 +236,44 @@ def test_large_products_on_the_cpu_are_torchs(decoder: Any) -> None:
         results.append([value, *(p.grad.clone() for p in net.parameters())])
     for one, other in zip(*results, strict=True):  # norms, since rounding puts a unit on the other side of its ReLU
         assert (one - other).norm() < 0.01 * one.norm() + 1e-6
+
+
+class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The names of what is called; "wait" for what a GPU's host waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        masks = name == "index" and any(index is not None and index.dtype == torch.bool for index in args[1])
+        self.names.append("wait" if masks or name == "nonzero" else name)
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_host_waits_for_a_gpu_only_before_it_has_queued_a_steps_work(decoder: Decoder) -> None:
+    net, batch = network(decoder), Batch(np.arange(len(TOKENS)), None, images(decoder), TOKENS)
+    model = Forced(net)
+    with Calls() as calls:
+        Objective(0.0, ScheduledSampling(), 1)(model, batch, torch.Generator())
+    last = max(i for i, name in enumerate(calls.names) if name == "wait")
+    assert not {"embedding", "addmm", "mm", "lstm", "mkldnn_rnn_layer", "_softmax"} & set(calls.names[:last])
+    assert "addmm" in calls.names[last:]
+
+
+class Forced(torch.nn.Module):
+    """Teacher forcing on the features of a batch."""
+
+    def __init__(self, decoder: DecoderNetwork) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, batch: Batch, sampled: float) -> Said:
+        assert batch.features is not None
+        assert batch.tokens is not None
+        said: Said = self.decoder(batch.features, batch.tokens, sampled)
+        return said
 
 
 class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -242,13 +242,9 @@ def _continuations(log_p: Tensor, score: Tensor, beam: int) -> tuple[Tensor, Ten
 
     The K best of all k x V are in the K blocks of words whose best is best, so that only these are looked into.
     """
-    images, width, vocabulary = log_p.shape
+    _, width, vocabulary = log_p.shape
     size = max(1, isqrt(vocabulary))  # words of a block; the last one's may be fewer
-    size -= size % 32 if size >= 64 else 0  # of other numbers torch takes up to five times as long to find the largest
-    whole = vocabulary // size
-    peaks = log_p[:, :, : whole * size].view(images, width, whole, size).amax(3)
-    if whole * size < vocabulary:
-        peaks = torch.cat([peaks, log_p[:, :, whole * size :].amax(2, keepdim=True)], dim=2)
+    peaks = torch.nn.functional.max_pool1d(log_p, size, ceil_mode=True)  # [n, k, blocks]
     blocks = peaks.shape[2]
     block = _largest((peaks + score[:, :, None]).flatten(1), min(beam, width * blocks)).sort(1).values  # [n, b]
     owner = block // blocks

@@ -86,9 +86,10 @@ class NICNetwork(DecoderNetwork):
             raise UserError("captioning: expected batches of 2 or more (batch normalisation of the image), got 1")
         if sampled > 0:
             return Said(self._sampled(features, tokens, sampled), features.new_zeros(()))
+        there = (tokens[:, 1:] != PAD).nonzero(as_tuple=True)  # waits for a GPU, so before there is work queued
         inputs = torch.cat([self._image(features)[:, None], self.embed(tokens[:, :-1])], dim=1)  # [N, T, E]
         outputs = self.lstm(inputs)[0][:, 1:]  # [N, T - 1, H]; what the image itself predicts is not trained
-        logits: Tensor = self.output(self.dropout(outputs[tokens[:, 1:] != PAD]))
+        logits: Tensor = self.output(self.dropout(outputs[there]))
         return Said(logits, features.new_zeros(()))
 
     def start(self, features: Tensor) -> tuple[State, Memory]:

@@ -39,7 +39,8 @@ class ScheduledSampling:
 class Objective:
     """Mean cross-entropy over all words and ends of a batch, and the decoder's penalty.
 
-    The mean is each process's over its own words: of several, a caption weighs a little more where the others are long.
+    The mean is over the words of one backward: of several processes, or of several parts of an accumulated batch, all
+    weigh alike, so that a word weighs a little more where the captions beside it are short (as in ruotianluo's code).
     """
 
     smoothing: float
@@ -56,8 +57,9 @@ class Objective:
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the perplexity without smoothing and penalty; in float32 whatever the logits are."""
         assert batch.tokens is not None
+        wanted = targets(batch.tokens)  # waits for a GPU, so before the model has work queued there
         said = model(batch, self.sampled)
         likely = nn.functional.log_softmax(said.logits, 1, dtype=torch.float32)  # [words, V]
-        plain = nn.functional.nll_loss(likely, targets(batch.tokens))
+        plain = nn.functional.nll_loss(likely, wanted)
         loss = (1 - self.smoothing) * plain - self.smoothing * likely.mean() if self.smoothing else plain
         return loss + said.penalty, {"perplexity": plain.detach().exp()}
