@@ -107,7 +107,8 @@ def test_what_must_start_fast_imports_torch_nowhere_at_its_top() -> None:
     "code",
     [
         "from eval import classification, curves, localization, report, table",
-        "from eval.captions import bleu",
+        "from eval.captions import bootstrap, diversity, evaluation, gallery, scores, summary",
+        "from eval.captions.scores import score; score({1: 'a dog'}, {1: ['a dog']}, ('bleu', 'cider'), 'regex')",
         "from eval.detection import voc",
         "import launch.__main__",
         "import wsol.__main__, wsol.evaluate.command, wsol.maps.source, wsol.metadata.command",

