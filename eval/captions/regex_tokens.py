@@ -50,23 +50,23 @@ _ALTERNATIVES: Final = (
     # Things of the web; &nbsp; and the like are left out.
     r"(?i:https?://[^\s<>\"]+[^\s<>\".,;:!?)])",
     r"(?i:(?:[\w-]+\.)+(?:com|net|org|edu))/[^\s<>\"|(){}]+[^\s<>\"|(){}.,;:!?-]",
-    r"[A-Za-z0-9][\w.%+-]*@[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?",
+    r"[A-Za-z0-9][^\s\"<>|(){}]{0,99}@(?:[^\s\"<>|(){}.]+\.)*[^\s\"<>|(){}.]+",  # whatever stands about an @
     r"@[A-Za-z_]\w*|\#[A-Za-z][A-Za-z0-9]*",
     r"</?[A-Za-z!][^>\s]*>",  # a tag, such as <unk>
     r"&(?:amp|lt|gt|\#\d+);|-[LlRr][RrSsCc][Bb]-",  # its own brackets stay
     r"[<>]?[:;=][o*'-]?[()DPdpO\\{@|\[\]](?![A-Za-z0-9])",  # a face
-    # Letters with full stops: u.s., a.k.a, u.s.-based; at&t; a$ (Australian).
+    # Letters with full stops: u.s., a.k.a, u.s.-based; at&t; a$ (Australian); c#.
     rf"{_LETTERS}(?:-(?:{_LETTERS}|[^\W_]+))*",
-    rf"[A-Z]+(?:&(?:amp;)?[A-Z]+)+{_BEFORE_SIGN}|\b[A-Z]{{1,2}}\$",
+    rf"[A-Z]+(?:&(?:amp;)?[A-Z]+)+{_BEFORE_SIGN}|\b[A-Z]+\$|\b[CcFf]\#",
     r"[^\W_]+(?:[-_][^\W_]+)*\.(?=[,;:])",
     # Words that are two, and contractions.
     rf"[Cc][Aa][Nn](?=[Nn][Oo][Tt]{_END})|(?i:gon|wan)(?=[Nn][Aa]{_END})|(?i:got)(?=[Tt][Aa]{_END})",
     rf"(?i:gim|lem)(?=[Mm][Ee]{_END})|['’][Tt](?=(?i:is|was){_END})",
-    rf"{_LETTER}[^\W_]*?(?=[Nn]['’][Tt])",
+    rf"{_LETTER}[^\W_]*?(?<![Nn])(?=[Nn]['’][Tt])",
     r"[Nn]['’][Tt][^\W_]*",
-    rf"['’](?i:s|m|d|re|ve|ll){_END}",
+    rf"(?<!['’])['’](?i:s|m|d|re|ve|ll){_END}|’[Ss]",
     # Words with an apostrophe.
-    rf"['’][Nn]['’]|['’][Ee][Mm]|['’](?i:til|cause){_END}|['’][2-9]0[Ss]{_END}|['’](?:[Nn]|\d\d)(?=\s|$)",
+    rf"['’][Nn]['’]|['’][Ee][Mm]|['’](?i:til|cause){_END}|['’][2-9]0[Ss]{_END}|(?<!['’])['’](?:[Nn]|\d\d)(?=\s|$)",
     rf"(?i:ma['’]am|c['’]mon|c['’]est|e['’]er|ne['’]er|s['’]mores|li['’]l|nat'l|ev['’]ry|nor['’]easter){_END}",
     rf"(?i:cont['’]d)\.|(?<![^\W_])(?i:ol|dunkin|somethin)['’]{_END}|(?<![^\W_])[YyJj]['’](?={_LETTER})",
     rf"(?:[dlnoA-HJ-XZ]['’]{_LETTER}{{2,}}|{_LETTER}+[aeiouyAEIOUY]['’][aeiouAEIOU]{_LETTER}*){_BEFORE_SIGN}",

@@ -92,7 +92,7 @@ def test_java_that_fails(fake: Callable[[str], None], monkeypatch: pytest.Monkey
 
 def test_java_without_memory_says_so() -> None:
     """What the machine prints when it cannot start goes to stdout unless it is told otherwise."""
-    with pytest.raises(EvalError, match="(?s)the PTB tokenizer failed with exit code 1: .*heap"):
+    with pytest.raises(EvalError, match=r"(?s)the PTB tokenizer failed with exit code 1: .*heap"):
         java.run("the PTB tokenizer", ["-Xms64m", "-Xmx1m", "-version"], "", 60)
 
 
