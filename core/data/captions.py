@@ -71,7 +71,7 @@ def _decode_slowly(path: Path, data: bytes, kind: type[T], expected: str) -> T:
         ) from None
     try:
         return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: a lone surrogate where it shows one
         raise DataError(f"{path}: {error}{_entry(content, str(error))}. Expected {expected}") from None
 
 

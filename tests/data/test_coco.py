@@ -126,6 +126,7 @@ def test_an_image_without_a_file_name(tmp_path: Path) -> None:
         ("{", "malformed JSON"),
         ("[]", "Expected `object`, got `array`. Expected COCO captions"),
         ("[" * 100_000, "malformed JSON"),
+        ('{"images": [], "annotations": [{"id": "\\ud800", "image_id": 1, "caption": "x"}]}', "'utf-8' codec"),
     ],
 )
 def test_not_the_expected_json(tmp_path: Path, text: str, reason: str) -> None:

@@ -292,7 +292,7 @@ def test_the_papers_numbers() -> None:
     assert gains == {
         **{"top1_error": -2.28, "top5_error": -1.13, "imagenet_loc": 0.95, "cub_loc": 5.4},
         **{"voc_ssd": 0.9, "voc_frcnn": 1.1, "bleu1": 2.8, "bleu2": 2.5, "bleu3": 2.2, "bleu4": 2.0},
-        **{"METEOR": 0.3, "ROUGE": 4.3, "CIDEr": 6.4},
+        **{"meteor": 0.3, "rouge_l": 4.3, "cider": 6.4},
         **{"imagenet_v2": -0.4, "cub_v2": -0.2},  # wsolevaluation's, which has no Mixup and no Cutout
     }
     papers = [column for name, column in paper.columns.items() if not name.endswith("_v2")]
