@@ -27,9 +27,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not _suits(input, weight):
         return nn.functional.linear(input, weight, bias)
     product = nn.functional.linear(input.to_mkldnn(), weight).to_dense()
-    return (
-        product if bias is None else product.add_(bias)
-    )  # apart: the tables' digits are of torch's sum of its gradient
+    # The bias apart: its gradient is then torch's sum, on which the bits of published tables rest.
+    return product if bias is None else product.add_(bias)
 
 
 def _suits(input: Tensor, weight: Tensor) -> bool:
