@@ -11,19 +11,17 @@ So references follow each other in the order of images, and candidates too, as i
 brackets stay, as -lrb- and so on: the list of punctuation has them in capitals.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from core.data.captions import one_line
 from eval.captions import java, regex_tokens, token_cache
 from eval.errors import EvalError
 
 Tokenizer = Literal["ptb", "regex"]
 """ptb: the standard, by Java. regex: without Java and close to it, not for numbers beside published ones."""
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, all that Java or Python may take for the end of a line, and lone surrogates."""
 _END: Final = "x"
 """A line after which the lines before are tokenized as at the end of a file."""
 
@@ -31,7 +29,8 @@ _END: Final = "x"
 def tokenize(captions: Iterable[str], tokenizer: Tokenizer = "ptb") -> list[str]:
     """The tokens of every caption, joined by blanks; an empty string where there is no word.
 
-    Control characters, line separators and lone surrogates count as blanks.
+    Control characters, line separators and lone surrogates count as blanks, but for those that the standard reads as
+    Windows's quotes and dashes (`core.data.captions.one_line`).
 
     Raises:
         EvalError: Java is missing, fails or hangs.
@@ -43,7 +42,7 @@ def tokenize_both(
     references: Sequence[str], candidates: Sequence[str], tokenizer: Tokenizer = "ptb"
 ) -> tuple[list[str], list[str]]:
     """The tokens of both, by one start of Java; those of many references are kept on disk for the next time."""
-    ours, theirs = ([_CONTROL.sub(" ", text) for text in side] for side in (references, candidates))
+    ours, theirs = ([one_line(text) for text in side] for side in (references, candidates))
     if tokenizer == "regex":
         return regex_tokens.tokenize(ours), regex_tokens.tokenize(theirs)
     jar = _jar()

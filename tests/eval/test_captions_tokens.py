@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eval.captions import java, token_cache, tokens
-from eval.captions.tokens import tokenize, tokenize_both
+from eval.captions.tokens import Tokenizer, tokenize, tokenize_both
 from eval.errors import EvalError
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,14 @@ def test_control_characters_are_blanks_and_shift_nothing() -> None:
     odd = [text.replace(" ", sign, 1) + sign for sign in [*SEPARATORS, "\ud800", "\udfff"] for text in CAPTIONS]
     assert tokenize(odd) == TOKENS * (len(SEPARATORS) + 2)
     assert tokenize(odd, "regex") == TOKENS * (len(SEPARATORS) + 2)
+
+
+@pytest.mark.parametrize("tokenizer", ["ptb", "regex"])
+def test_windows_quotes_read_as_latin_1_are_quotes(tokenizer: Tokenizer) -> None:
+    assert tokenize(["A man\x92s dog doesn\x92t sit", "A \x93big\x94 dog"], tokenizer) == [
+        "a man 's dog does n't sit",
+        "a big dog",
+    ]
 
 
 def test_locale_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
