@@ -5,6 +5,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 RESAMPLES = 1000
 """Of --against, where --bootstrap does not say."""
@@ -24,15 +25,27 @@ def warnings_shown() -> Iterator[None]:
             sys.stderr.write(f"warning: {message}\n")
 
 
-def resamples(text: str) -> int:
-    """The value of --bootstrap."""
+def add_resampling(group: "argparse._ArgumentGroup") -> None:
+    """--bootstrap, --against and --seed."""
+    group.add_argument(
+        "--bootstrap", type=_resamples, default=0, metavar="N", help="95%% intervals from N resamples of the images"
+    )
+    group.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help=f"results of another model: the difference, in the same resamples ({RESAMPLES} unless --bootstrap says)",
+    )
+    group.add_argument("--seed", type=_seed, help="of the resamples (default: 0)")
+
+
+def _resamples(text: str) -> int:
     if not text.isdecimal() or int(text) < 100:
         raise argparse.ArgumentTypeError(f"{text}, expected at least 100: an interval of 95% has 5 of them outside")
     return int(text)
 
 
-def seed(text: str) -> int:
-    """The value of --seed."""
+def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text}, expected a whole number, 0 or more")
     return int(text)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.arguments import RESAMPLES, resamples, seed, warnings_shown
+from eval.arguments import RESAMPLES, add_resampling, warnings_shown
 from eval.errors import EvalError
 from eval.files import check_outputs, replacing
 
@@ -68,16 +68,7 @@ def _metrics(group: "argparse._ArgumentGroup") -> None:
 
 
 def _analysis(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--bootstrap", type=resamples, default=0, metavar="N", help="95%% intervals from N resamples of the images"
-    )
-    group.add_argument(
-        "--against",
-        type=Path,
-        metavar="OTHER",
-        help=f"other results: the difference, in the same resamples ({RESAMPLES} unless --bootstrap says)",
-    )
-    group.add_argument("--seed", type=seed, help="of the resamples (default: 0)")
+    add_resampling(group)
     group.add_argument(
         "--training",
         type=Path,

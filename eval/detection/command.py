@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.arguments import RESAMPLES, resamples, seed, warnings_shown
+from eval.arguments import RESAMPLES, add_resampling, warnings_shown
 from eval.errors import EvalError
 from eval.files import check_outputs, replacing
 
@@ -61,16 +61,7 @@ def _rules(group: "argparse._ArgumentGroup") -> None:
 
 
 def _analysis(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--bootstrap", type=resamples, default=0, metavar="N", help="95%% intervals from N resamples of the images"
-    )
-    group.add_argument(
-        "--against",
-        type=Path,
-        metavar="OTHER",
-        help=f"other predictions: the difference, in the same resamples ({RESAMPLES} unless --bootstrap says)",
-    )
-    group.add_argument("--seed", type=seed, help="of the resamples (default: 0)")
+    add_resampling(group)
     group.add_argument("--errors", action="store_true", help="what each kind of error costs at IoU .5, as TIDE does")
     group.add_argument(
         "--curves",

