@@ -109,11 +109,13 @@ def _score(
 ) -> CaptionScores:
     """What the scores log becomes a warning that names the file: there may be two."""
     log, said = logging.getLogger("eval.captions"), _Said(logging.WARNING)
+    before, log.propagate = log.propagate, False  # else it is said twice where somebody listens to all logs
     log.addHandler(said)
     try:
         scores = score(captions, references, metrics, tokenizer)
     finally:
         log.removeHandler(said)
+        log.propagate = before
     for message in said.messages:
         warnings.warn(f"{path}: {message}", stacklevel=3)
     return scores

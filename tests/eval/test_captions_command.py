@@ -226,7 +226,11 @@ def test_a_page_of_captions(results: Path, truth: Path, run: Run, tmp_path: Path
 
 
 def test_captions_without_words_are_a_warning_that_names_the_file(
-    results: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    results: Path,
+    truth: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     entries = [{"image_id": 7, "caption": "a"}, {"image_id": 3, "caption": ""}, {"image_id": 5, "caption": " \n"}]
     empty = write(tmp_path / "e.json", entries)
@@ -234,6 +238,7 @@ def test_captions_without_words_are_a_warning_that_names_the_file(
         assert main(["captions", str(path), "--references", str(truth), "--against", str(other), *FAST]) == 0
         said = capsys.readouterr().err
         assert said.count("\n") == said.count(f"warning: {empty}: 2 of 3 captions have no words") == named
+    assert not caplog.records  # said once, though somebody listens to all logs
 
 
 def test_images_that_are_not_there_are_a_warning(

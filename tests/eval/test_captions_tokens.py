@@ -151,7 +151,8 @@ def test_killed_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
     scratch, here = tmp_path / "scratch", tmp_path / "here"
     scratch.mkdir()
     here.mkdir()
-    code = (
+    code = (  # where the tests run in the background, Ctrl-C is ignored, and so it would be here
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom eval.captions.tokens import tokenize\n"
         "print('on', flush=True)\nwhile True: tokenize(['a dog on the grass'] * 900)"
     )
@@ -164,6 +165,7 @@ def test_killed_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
             process.stdout.readline()
             time.sleep(0.4)
             process.send_signal(ending)
+            process.wait(30)
     assert sorted(folder.iterdir()) == before
     assert not [*scratch.iterdir(), *here.iterdir()]
 
