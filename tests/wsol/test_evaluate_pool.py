@@ -42,6 +42,8 @@ class Acting(Work):
         if act == "bad":
             raise EvalError("im/7.jpg: NaN")
         task.path.write_text(str(os.getpid()))
+        if act == "nap":
+            time.sleep(0.1)
         if act == "sleep":
             time.sleep(60)
         return 256
@@ -76,7 +78,9 @@ def test_work_stops_between_parts(tmp_path: Path, jobs: int) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(pool.run(Acting.make(tmp_path), tasks(tmp_path, *"abcdefghijklmnop"), jobs, stop))
+        list(
+            pool.run(Acting.make(tmp_path), tasks(tmp_path, *["nap"] * 16), jobs, stop)
+        )  # not all of them before it is asked
     assert all(path.read_text() for path in tmp_path.iterdir())  # those under way were finished
     assert 1 <= len(list(tmp_path.iterdir())) < 16
 
