@@ -4,11 +4,9 @@ Scaled down: four small pictures in every layout, few units, an untrained small 
 decoder, view, freezing, sampling, optimizer and schedule.
 """
 
-import ast
 import json
 import re
 from dataclasses import fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,10 +17,10 @@ from PIL import Image
 
 from core.backbone import Backbone, Spec, build
 from core.config import CONFIGS, differences, digest, load, plain
-from core.recipe import AdamW, Recipe
+from core.recipe import AdamW
 from eval.references import References
 from eval.table import Table
-from transfer.stage import Transfer
+from tests.transfer_configs import config_of, docstring_of, recipe_of
 from transfer.tasks.captioning.model import Captioner
 from transfer.tasks.captioning.task import Captioning
 
@@ -50,29 +48,10 @@ def _captions(stem: str) -> int:
     return CAPTIONS[exact if exact in CAPTIONS else stem.split("_")[0]]
 
 
-@cache
-def _config(stem: str) -> Transfer:
-    config = load(f"transfer/{stem}")
-    assert isinstance(config, Transfer)
-    return config
-
-
 def _task(stem: str) -> Captioning:
-    task = _config(stem).task
+    task = config_of(stem).task
     assert isinstance(task, Captioning)
     return task
-
-
-def _recipe(stem: str) -> Recipe:
-    recipe = _config(stem).recipe
-    assert recipe is not None
-    return recipe
-
-
-def _said(stem: str) -> str:
-    """The docstring, as one line."""
-    tree = ast.parse((CONFIGS / f"transfer/{stem}.py").read_text())
-    return " ".join((ast.get_docstring(tree) or "").split())
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +108,7 @@ def _backbone() -> Backbone:
 
 def _moved(stem: str, root: Path, epoch: int) -> tuple[set[str], Captioner, Captioning]:
     """The names of the parameters that a step in this epoch moves."""
-    task, recipe = _small(_task(stem)), _recipe(stem)
+    task, recipe = _small(_task(stem)), recipe_of(stem)
     model = cast(Captioner, task.model(_backbone(), root)).train()
     data = task.train_data(root)
     data.begin_epoch(epoch)
@@ -162,7 +141,7 @@ def test_a_scaled_down_captioner_trains_a_step_and_talks(stem: str, root: Path) 
 def test_an_encoder_is_trained_from_its_epoch_on(stem: str, root: Path) -> None:
     task = _task(stem)
     assert task.finetune_from is not None
-    assert 0 < task.finetune_from < (_recipe(stem).epochs or 0)
+    assert 0 < task.finetune_from < (recipe_of(stem).epochs or 0)
     moved, model, _ = _moved(stem, root, task.finetune_from)
     fixed = ("stem.", "layer1.", "layer2.", "layer3.", "layer4.")[: task.freeze_at]
     names = [name.removeprefix("encoder.") for name, _ in model.named_parameters() if name.startswith("encoder.")]
@@ -174,7 +153,7 @@ def test_an_encoder_is_trained_from_its_epoch_on(stem: str, root: Path) -> None:
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_captioning_config_says_its_source_command_and_number(stem: str) -> None:
-    said = _said(stem)
+    said = docstring_of(stem)
     assert " Source: " in said
     assert f" Command: `python -m transfer configs/transfer/{stem}.py --backbone RUN" in said
     assert " Expected: " in said
@@ -182,7 +161,7 @@ def test_a_captioning_config_says_its_source_command_and_number(stem: str) -> No
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_the_arithmetic_of_a_docstring(stem: str) -> None:
-    said, recipe, captions = _said(stem), _recipe(stem), _captions(stem)
+    said, recipe, captions = docstring_of(stem), recipe_of(stem), _captions(stem)
     found = re.search(r"([\d,]+)(?: images x 5)? captions / (\d+) = ([\d,]+) steps an epoch", said)
     total = re.search(r" ([\d,]+) in all", said)
     assert found is not None
@@ -198,9 +177,9 @@ def test_the_arithmetic_of_a_docstring(stem: str) -> None:
     assert start is None or int(start[1].replace(",", "")) == epoch * (_task(stem).finetune_from or 0)
 
 
-@pytest.mark.parametrize("stem", [stem for stem in STEMS if "bytes =" in _said(stem)])
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if "bytes =" in docstring_of(stem)])
 def test_the_size_of_the_features_of_a_docstring(stem: str) -> None:
-    found = re.search(r"([\dx, ]+) bytes = (\d+) (MB|GB)", _said(stem))
+    found = re.search(r"([\dx, ]+) bytes = (\d+) (MB|GB)", docstring_of(stem))
     assert found is not None
     numbers = [int(number.replace(",", "")) for number in found[1].split(" x ")]
     task = _task(stem)
@@ -211,7 +190,7 @@ def test_the_size_of_the_features_of_a_docstring(stem: str) -> None:
 
 
 def test_no_two_captioning_configs_are_the_same() -> None:
-    digests = [digest(plain(_config(stem), hashed_only=True)) for stem in STEMS]
+    digests = [digest(plain(config_of(stem), hashed_only=True)) for stem in STEMS]
     assert len(set(digests)) == len(digests)
 
 
@@ -240,7 +219,7 @@ def test_every_published_recipe_stands_above() -> None:
 
 @pytest.mark.parametrize("stem", RECIPES)
 def test_a_recipe_is_its_sources(stem: str) -> None:
-    task, recipe = _task(stem), _recipe(stem)
+    task, recipe = _task(stem), recipe_of(stem)
     assert isinstance(recipe.optimizer, AdamW)
     assert (recipe.optimizer.weight_decay, recipe.optimizer.betas) == (0.0, (0.9, 0.999)), "Adam"
     encoder = None if task.finetune_from is None else pytest.approx(recipe.optimizer.lr * task.encoder_lr_scale)
@@ -256,13 +235,13 @@ def test_a_recipe_is_its_sources(stem: str) -> None:
 @pytest.mark.parametrize("stem", SHORT)
 def test_a_short_recipe_is_the_full_one_divided(stem: str) -> None:
     full, by = stem.removesuffix("_short"), SHORT[stem]
-    changed = {line.partition(":")[0] for line in differences(plain(_config(full)), plain(_config(stem)))}
+    changed = {line.partition(":")[0] for line in differences(plain(config_of(full)), plain(config_of(stem)))}
     assert changed == {"recipe.epochs"}
-    assert (_recipe(full).epochs or 0) / by == _recipe(stem).epochs
+    assert (recipe_of(full).epochs or 0) / by == recipe_of(stem).epochs
 
 
 def test_the_falling_rate_and_the_growing_sampling_of_ruotianluo() -> None:
-    task, recipe, captions = _task("coco_nic_scheduled"), _recipe("coco_nic_scheduled"), CAPTIONS["coco"]
+    task, recipe, captions = _task("coco_nic_scheduled"), recipe_of("coco_nic_scheduled"), CAPTIONS["coco"]
     objective = task.objective(recipe, captions)
     for epoch in range(30):
         step = epoch * recipe.steps_per_epoch(captions)
@@ -285,7 +264,7 @@ NUMBERS = {
 def test_a_docstring_and_the_references_give_the_same_number(stem: str) -> None:
     references = load("references/captioning")
     assert isinstance(references, References)
-    expected = _said(stem).rpartition("Expected")[2]
+    expected = docstring_of(stem).rpartition("Expected")[2]
     for column, pattern, row in NUMBERS[stem]:
         found = re.search(pattern, expected)
         assert found is not None, pattern

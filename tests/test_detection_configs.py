@@ -4,11 +4,9 @@ Scaled down: small images, few anchors and regions, an untrained small backbone;
 augmentation, freezing, optimizer and schedule.
 """
 
-import ast
 import json
 import re
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,11 @@ from torch import nn
 
 from core.config import CONFIGS, digest, load, plain
 from core.loader import train_batches
-from core.recipe import SGD, Recipe
+from core.recipe import SGD
 from core.resnet import trunk
 from eval.references import References
 from tests.transfer.detection_cases import backbone, scenes
+from tests.transfer_configs import config_of, docstring_of, recipe_of
 from transfer.stage import Transfer
 from transfer.tasks.detection.data import Batch, Fit
 from transfer.tasks.detection.task import Detection
@@ -31,24 +30,10 @@ STEMS = sorted(p.stem for p in (CONFIGS / "transfer").glob("*.py") if re.search(
 PUBLISHED = [stem for stem in STEMS if not stem.startswith(("mini_", "quick_"))]
 
 
-@cache
 def _config(stem: str) -> Transfer:
-    config = load(f"transfer/{stem}")
-    assert isinstance(config, Transfer)
+    config = config_of(stem)
     assert isinstance(config.task, Detection)
     return config
-
-
-def _recipe(stem: str) -> Recipe:
-    recipe = _config(stem).recipe
-    assert recipe is not None
-    return recipe
-
-
-def _said(stem: str) -> str:
-    """The docstring, as one line."""
-    tree = ast.parse((CONFIGS / f"transfer/{stem}.py").read_text())
-    return " ".join((ast.get_docstring(tree) or "").split())
 
 
 def _small(task: Detection) -> Detection:
@@ -91,7 +76,7 @@ def _batch(task: Detection, folder: Path) -> Batch:
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_scaled_down_detection_trains_a_step(stem: str, tmp_path: Path) -> None:
-    config, recipe = _config(stem), _recipe(stem)
+    config, recipe = _config(stem), recipe_of(stem)
     assert isinstance(config.task, Detection)
     task, net = _small(config.task), backbone()
     for norm in _norms(net.model):
@@ -129,7 +114,7 @@ def _norms(net: nn.Module) -> list[nn.BatchNorm2d]:
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_detection_config_says_its_batch_source_command_and_number(stem: str) -> None:
-    recipe, said = _recipe(stem), _said(stem)
+    recipe, said = recipe_of(stem), docstring_of(stem)
     assert recipe.lr_batch == recipe.batch_size, "the rate belongs to the batch that the config has"
     assert recipe.scale_steps == (recipe.steps is not None)
     assert recipe.base_lr == recipe.optimizer.lr
@@ -141,10 +126,10 @@ def test_a_detection_config_says_its_batch_source_command_and_number(stem: str) 
 @pytest.mark.parametrize("stem", PUBLISHED)
 def test_the_arithmetic_of_a_docstring(stem: str) -> None:
     """Steps x batch / images is the number of epochs that the docstring states."""
-    config, recipe = _config(stem), _recipe(stem)
+    config, recipe = _config(stem), recipe_of(stem)
     assert isinstance(config.task, Detection)
     images = config.task.data.published("train")
-    stated = re.search(r"([\d.]+) epochs", _said(stem))
+    stated = re.search(r"([\d.]+) epochs", docstring_of(stem))
     assert stated is not None
     digits = len(stated[1].partition(".")[2])
     assert round((recipe.steps or 0) * recipe.batch_size / images, digits) == float(stated[1])
@@ -178,7 +163,7 @@ def test_every_published_recipe_has_its_schedule_below() -> None:
 @pytest.mark.parametrize("stem", PUBLISHED)
 def test_rates_fall_where_the_source_says(stem: str) -> None:
     steps, batch, rate, decay, marks, warmup = SCHEDULES[stem]
-    recipe = _recipe(stem)
+    recipe = recipe_of(stem)
     assert isinstance(recipe.optimizer, SGD)
     assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay) == (0.9, decay)
     assert (recipe.total_steps(16_551), recipe.batch_size, recipe.warmup) == (steps, batch, warmup)
@@ -192,7 +177,7 @@ def test_rates_fall_where_the_source_says(stem: str) -> None:
 @pytest.mark.parametrize("stem", PUBLISHED)
 def test_fewer_images_a_step_are_more_steps(stem: str) -> None:
     """The rule that the docs give for fewer GPUs, from the command line's one field."""
-    half = replace(_recipe(stem), batch_size=_recipe(stem).batch_size // 2)
+    half = replace(recipe_of(stem), batch_size=recipe_of(stem).batch_size // 2)
     steps, _, rate, _, marks, _ = SCHEDULES[stem]
     assert half.total_steps(16_551) == 2 * steps
     assert half.lr(2 * marks[0] - 1, 16_551) == pytest.approx(rate / 2)
@@ -214,7 +199,7 @@ NUMBERS = {
 def test_a_docstring_and_the_references_give_the_same_number(stem: str) -> None:
     references = load("references/detection")
     assert isinstance(references, References)
-    expected = _said(stem).lower().rpartition("expected")[2]
+    expected = docstring_of(stem).lower().rpartition("expected")[2]
     for column, pattern, row in NUMBERS[stem]:
         found = re.search(pattern, expected)
         assert found is not None, pattern

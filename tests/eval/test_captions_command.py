@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from eval.captions.bootstrap import differences, intervals
 from eval.captions.scores import METRICS, score
 from eval.captions.summary import TITLES
 from eval.errors import EvalError
+from tests.eval.commands import Run, running, write
 from tests.test_architecture import BLOCK_TORCH, ROOT
 
-Run = Callable[..., str]
 REGEX = ("--tokenizer", "regex")
 """No Java to wait for."""
 FAST = (*REGEX, "--metrics", "bleu,rouge_l,cider")
@@ -37,17 +36,7 @@ RESULTS: list[dict[str, Any]] = [{"image_id": image, "caption": caption} for ima
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*args: object, code: int = 0) -> str:
-        assert main(["captions", *map(str, args)]) == code
-        captured = capsys.readouterr()
-        return captured.out if code == 0 else captured.err
-
-    return call
-
-
-def write(path: Path, content: Any) -> Path:
-    path.write_text(json.dumps(content))
-    return path
+    return running("captions", capsys)
 
 
 def coco(texts: dict[int, tuple[str, ...]]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,16 @@ from eval.__main__ import main
 from eval.detection.detections import Detections
 from eval.detection.evaluation import Evaluation
 from eval.detection.ground_truth import coco, voc
+from tests.eval.commands import Run, running, write
 from tests.eval.detection_sets import RealCase, real_case
 from tests.test_architecture import BLOCK_TORCH, ROOT
 
-Run = Callable[..., str]
 CAT, DOG = VOC_CLASSES.index("cat"), VOC_CLASSES.index("dog")
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*args: object, code: int = 0) -> str:
-        assert main(["detection", *map(str, args)]) == code
-        captured = capsys.readouterr()
-        return captured.out if code == 0 else captured.err
-
-    return call
-
-
-def write(path: Path, content: Any) -> Path:
-    path.write_text(json.dumps(content))
-    return path
+    return running("detection", capsys)
 
 
 @pytest.fixture
